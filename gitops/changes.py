@@ -1,0 +1,81 @@
+"""Edits that are not committed yet: what a change set holds and how it is read. Pure."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from gitops.model import Pointer, RepoPath
+
+Merge = Callable[[bytes | None, bytes | None, bytes], bytes | None]
+"""(base, theirs, ours) -> merged text, or None for a conflict. Must be pure."""
+
+
+@dataclass(frozen=True, slots=True)
+class PutData:
+    """Make the path a data file with these bytes."""
+
+    pointer: Pointer
+
+
+@dataclass(frozen=True, slots=True)
+class WriteText:
+    """Make the path a text file in git; ``merge`` joins it with a concurrent edit."""
+
+    content: bytes
+    merge: Merge | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """Remove the file or folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class MoveFrom:
+    """Put here what lies at ``source`` in the base version, whole folders included."""
+
+    source: RepoPath
+
+
+Edit = PutData | WriteText | Remove | MoveFrom
+
+
+class ChangeSet:
+    """Edits by path; the last edit of a path wins. Order of iteration is the order of edits."""
+
+    def __init__(self) -> None:
+        self._edits: dict[RepoPath, Edit] = {}
+
+    def put(self, path: RepoPath, pointer: Pointer) -> None:
+        """Add or replace a data file."""
+        self._set(path, PutData(pointer))
+
+    def write(self, path: RepoPath, content: bytes, *, merge: Merge | None = None) -> None:
+        """Add or replace a text file."""
+        self._set(path, WriteText(content, merge))
+
+    def remove(self, path: RepoPath) -> None:
+        """Remove a file or a folder."""
+        self._set(path, Remove())
+
+    def move(self, old: RepoPath, new: RepoPath) -> None:
+        """Rename a file or a folder; costs as much for a folder as for a file."""
+        self._set(old, Remove())
+        self._set(new, MoveFrom(old))
+
+    def _set(self, path: RepoPath, edit: Edit) -> None:
+        self._edits.pop(path, None)
+        self._edits[path] = edit
+
+    @property
+    def edits(self) -> Mapping[RepoPath, Edit]:
+        """The edits by path."""
+        return self._edits
+
+    def merges(self) -> Iterator[tuple[RepoPath, Merge]]:
+        """Yield the paths whose edits can be joined with a concurrent one."""
+        for path, edit in self._edits.items():
+            if isinstance(edit, WriteText) and edit.merge:
+                yield path, edit.merge
+
+    def __len__(self) -> int:
+        return len(self._edits)
