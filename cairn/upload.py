@@ -1,0 +1,259 @@
+"""Upload: a local folder becomes one commit.
+
+The service is asked, a thousand files at a time, which bytes it lacks; only those are sent, small ones in
+batches. Asking again is how everything resumes: a broken request, a second run, a commit that finds bytes
+missing.
+"""
+
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from dataclasses import dataclass
+from threading import Event
+from typing import Any
+from urllib.parse import urljoin
+
+from cairn.errors import ConflictError, LocalFileError
+from cairn.http import Http, Request
+from cairn.progress import SILENT, Progress
+from cairn.scan import LocalFile
+from cairn.store import Digests, digest_file
+from cairn.transfer import run_throttled
+
+CHUNK = 1 << 20
+DECLARED_AT_ONCE = 1000
+SMALL = 1 << 20
+BATCH_SIZE = 16 << 20
+BATCH_PARTS = 1000
+MENDS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Hashed:
+    """A local file with its hashes."""
+
+    file: LocalFile
+    digests: Digests
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """The commit that an upload made, and how much had to be sent for it."""
+
+    commit: Mapping[str, Any]
+    sent_files: int
+    sent_bytes: int
+
+
+class Upload:
+    """One upload to a dataset, from declaring to committing.
+
+    Args:
+        http: the service.
+        dataset: the dataset's API path.
+    """
+
+    def __init__(self, http: Http, *, dataset: str, jobs: int = 8, progress: Progress = SILENT) -> None:
+        self._http = http
+        self._dataset = dataset
+        self._jobs = jobs
+        self._progress = progress
+        self._settled: set[str] = set()
+        self._stopped = Event()
+        self._sent_files = 0
+        self._sent_bytes = 0
+
+    def run(self, files: Sequence[LocalFile], *, message: str, branch: str | None = None) -> Uploaded:
+        """Send what the dataset lacks and commit all files at once.
+
+        Raises:
+            LocalFileError: a file changed or vanished meanwhile; nothing is committed.
+            CairnError: the service refuses; what has arrived is kept and a next run goes on from there.
+        """
+        self._progress.expect(files=len(files), size=sum(file.size for file in files))
+        opened = self._http.json(
+            "POST", f"{self._dataset}/uploads", body={"branch": branch} if branch else {}
+        )
+        address = f"{self._dataset}/uploads/{opened['id']}"
+        with ThreadPoolExecutor(self._jobs) as hashers, ThreadPoolExecutor(self._jobs) as senders:
+            hashed: dict[str, Hashed] = {}
+            try:
+                run_throttled(senders, self._send, self._parcels(address, self._hash(hashers, files, hashed)))
+                commit = self._commit(address, {"message": message, "branch": branch}, hashed, senders)
+            except BaseException:
+                self._stopped.set()
+                raise
+        return Uploaded(commit, self._sent_files, self._sent_bytes)
+
+    def _hash(
+        self, pool: ThreadPoolExecutor, files: Sequence[LocalFile], hashed: dict[str, Hashed]
+    ) -> Iterator[list[Hashed]]:
+        for start in range(0, len(files), DECLARED_AT_ONCE):
+            chunk = files[start : start + DECLARED_AT_ONCE]
+            rows = list(pool.map(_hash_file, chunk))
+            hashed |= {row.file.path: row for row in rows}
+            yield rows
+
+    def _parcels(self, address: str, chunks: Iterable[list[Hashed]]) -> Iterator["Parcel"]:
+        """Declare each chunk and yield what has to be sent for it, every content once."""
+        for chunk in chunks:
+            rows = [
+                {
+                    "path": row.file.path,
+                    "size": row.digests.size,
+                    "md5": row.digests.md5,
+                    "sha256": row.digests.sha256,
+                }
+                for row in chunk
+            ]
+            answer = self._http.json("POST", f"{address}/files", body={"files": rows})
+            for parcel in self._sort(address, chunk, answer["files"]):
+                self._sent_files += len(parcel.rows)
+                self._sent_bytes += parcel.size
+                yield parcel
+
+    def _sort(
+        self, address: str, chunk: Sequence[Hashed], answers: Sequence[Mapping[str, Any]]
+    ) -> Iterator["Parcel"]:
+        small: list[Hashed] = []
+        # Answers come in the order of the question; a path may come back in another spelling (Unicode NFC).
+        for row, told in zip(chunk, answers, strict=True):
+            if told["status"] == "present" or row.digests.md5 in self._settled:
+                self._progress.advance(files=1, size=row.digests.size)
+                continue
+            self._settled.add(row.digests.md5)
+            place = _place(self._http, address, told)
+            if row.digests.size < SMALL and self._http.is_own(place.url):
+                small.append(row)
+            else:
+                yield Parcel((row,), place)
+        yield from _batches(self._http.url(f"{address}/objects"), small)
+
+    def _send(self, parcel: "Parcel") -> None:
+        self._http.send(parcel.request(self._stopped))
+        self._progress.advance(files=len(parcel.rows), size=parcel.size)
+
+    def _commit(
+        self,
+        address: str,
+        body: Mapping[str, str | None],
+        hashed: Mapping[str, Hashed],
+        senders: ThreadPoolExecutor,
+    ) -> Mapping[str, Any]:
+        given = {name: value for name, value in body.items() if value is not None}
+        for mend in range(MENDS + 1):
+            try:
+                commit: Mapping[str, Any] = self._http.json("POST", f"{address}/commit", body=given)
+            except ConflictError as error:
+                lost = [hashed[path] for path in error.paths if path in hashed]
+                if error.code != "bytes_missing" or not lost or mend == MENDS:
+                    raise
+                self._settled -= {row.digests.md5 for row in lost}
+                chunks = [
+                    lost[start : start + DECLARED_AT_ONCE] for start in range(0, len(lost), DECLARED_AT_ONCE)
+                ]
+                run_throttled(senders, self._send, self._parcels(address, chunks))
+            else:
+                return commit
+        raise AssertionError
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where bytes go, as the service says."""
+
+    url: str
+    headers: Mapping[str, str]
+    method: str = "PUT"
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """Files that travel in one request: a batch as multipart form, or one as the body itself."""
+
+    rows: tuple[Hashed, ...]
+    place: Place
+
+    @property
+    def size(self) -> int:
+        """Bytes of the files."""
+        return sum(row.digests.size for row in self.rows)
+
+    def request(self, stopped: Event) -> Request:
+        """Return the request; the files are read while it is sent, and again if it is repeated."""
+        if self.place.method == "POST":
+            boundary = uuid.uuid4().hex
+            heads = [_part_head(boundary, row.digests.md5) for row in self.rows]
+            end = f"\r\n--{boundary}--\r\n".encode()
+            length = sum(map(len, heads)) + self.size + len(end)
+            headers = {
+                "Content-Type": f"multipart/form-data; boundary={boundary}",
+                "Content-Length": str(length),
+            }
+            return Request("POST", self.place.url, headers, lambda: _form(self.rows, heads, end, stopped))
+        row = self.rows[0]
+        headers = {
+            "Content-Type": "application/octet-stream",
+            **self.place.headers,
+            "Content-Length": str(row.digests.size),
+        }
+        return Request(self.place.method, self.place.url, headers, lambda: _content(row, stopped))
+
+
+def _part_head(boundary: str, md5: str) -> bytes:
+    return (
+        f'\r\n--{boundary}\r\nContent-Disposition: form-data; name="{md5}"; filename="{md5}"\r\n'
+        "Content-Type: application/octet-stream\r\n\r\n"
+    ).encode()
+
+
+def _form(rows: Sequence[Hashed], heads: Sequence[bytes], end: bytes, stopped: Event) -> Iterator[bytes]:
+    for row, head in zip(rows, heads, strict=True):
+        yield b"".join([head, *_content(row, stopped)])
+    yield end
+
+
+def _content(row: Hashed, stopped: Event) -> Iterator[bytes]:
+    left = row.digests.size
+    try:
+        with row.file.source.open("rb", buffering=0) as stream:
+            while chunk := stream.read(CHUNK):
+                left -= len(chunk)
+                if stopped.is_set():
+                    raise CancelledError
+                if left < 0:
+                    break
+                yield chunk
+    except OSError as error:
+        raise LocalFileError(f"Cannot read {row.file.source}: {error.strerror}.") from error
+    if left:
+        raise LocalFileError(f"{row.file.source} changed while it was being uploaded; run the upload again.")
+
+
+def _batches(url: str, rows: Sequence[Hashed]) -> Iterator[Parcel]:
+    batch: list[Hashed] = []
+    size = 0
+    for row in rows:
+        if batch and (len(batch) >= BATCH_PARTS or size + row.digests.size > BATCH_SIZE):
+            yield Parcel(tuple(batch), Place(url, {}, "POST"))
+            batch, size = [], 0
+        batch.append(row)
+        size += row.digests.size
+    if batch:
+        yield Parcel(tuple(batch), Place(url, {}, "POST"))
+
+
+def _place(http: Http, address: str, told: Mapping[str, Any]) -> Place:
+    own = http.url(f"{address}/objects/{told['md5']}")
+    signed = told.get("upload") or {}
+    url = urljoin(http.url("/"), signed.get("url") or own)
+    return (
+        Place(url, signed.get("headers") or {}, signed.get("method") or "PUT") if signed else Place(own, {})
+    )
+
+
+def _hash_file(file: LocalFile) -> Hashed:
+    try:
+        return Hashed(file, digest_file(file.source))
+    except OSError as error:
+        raise LocalFileError(f"Cannot read {file.source}: {error.strerror}.") from error
