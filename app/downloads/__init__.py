@@ -1,0 +1,1 @@
+"""Downloads: files, manifests and archives of a dataset at one commit."""
