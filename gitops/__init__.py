@@ -1,0 +1,1 @@
+"""The versioning engine: git, DVC pointers, objects. No Flask, users, HTML or SQL."""

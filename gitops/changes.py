@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from gitops import layout
+from gitops.errors import InvalidPathError
 from gitops.model import Pointer, RepoPath
 
 Merge = Callable[[bytes | None, bytes | None, bytes], bytes | None]
@@ -40,7 +42,11 @@ Edit = PutData | WriteText | Remove | MoveFrom
 
 
 class ChangeSet:
-    """Edits by path; the last edit of a path wins. Order of iteration is the order of edits."""
+    """Edits by path; the last edit of a path wins. Order of iteration is the order of edits.
+
+    Every method refuses the root, ``.dvc`` and the dataset's own record with InvalidPathError: a
+    dataset's site never changes. Only ``bind`` writes them.
+    """
 
     def __init__(self) -> None:
         self._edits: dict[RepoPath, Edit] = {}
@@ -62,7 +68,14 @@ class ChangeSet:
         self._set(old, Remove())
         self._set(new, MoveFrom(old))
 
+    def bind(self, record: layout.DatasetRecord) -> None:
+        """Write who the dataset is and which site it is bound to; for the registry of datasets only."""
+        for path, content in layout.binding_files(record).items():
+            self._edits[path] = WriteText(content, merge=lambda _base, _theirs, ours: ours)
+
     def _set(self, path: RepoPath, edit: Edit) -> None:
+        if layout.is_binding(path):
+            raise InvalidPathError(f"the path {path!r} is reserved", paths=[path])
         self._edits.pop(path, None)
         self._edits[path] = edit
 

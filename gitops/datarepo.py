@@ -18,9 +18,11 @@ from gitops.drafting import Draft
 from gitops.errors import (
     ConflictError,
     EditConflictError,
+    InvalidPathError,
     InvalidPointerError,
     InvalidRefError,
     NothingToCommitError,
+    PathClashError,
     PathNotFoundError,
     RefExistsError,
     RefMovedError,
@@ -53,7 +55,9 @@ from gitops.snapshot import ReadCaches, Snapshot
 from gitops.version_numbers import newest, parse_version
 
 _ATTEMPTS = 8
+_NAMED = 5
 _BACK_OFF_S = 0.02
+MAX_PREVIEW = 10_000
 LATEST = RefName("latest")
 RESERVED_NAMES = frozenset({LATEST})
 
@@ -157,15 +161,23 @@ class DataRepo:
                 yield commit
 
     def _touched(self, commit: Commit, path: RepoPath) -> bool:
-        mine = self._nodes_at(commit.tree, path)
+        mine = self._deciding(commit.tree, path)
         if not commit.parents:
             return any(mine)
         return all(
-            mine != self._nodes_at(self.git.read_commit(parent).tree, path) for parent in commit.parents
+            mine != self._deciding(self.git.read_commit(parent).tree, path) for parent in commit.parents
         )
 
+    def _deciding(self, tree: TreeId, path: RepoPath) -> tuple[trees.Node | None, ...]:
+        """Return the nodes that decide what a path shows: its own, or the pointer of a tracked folder."""
+        nodes = self._nodes_at(tree, path)
+        while not any(nodes) and "/" in path:
+            path = RepoPath(path.rpartition("/")[0])
+            nodes = (None, self._nodes_at(tree, path)[1])
+        return nodes
+
     def _nodes_at(self, tree: TreeId, path: RepoPath) -> tuple[trees.Node | None, ...]:
-        """Return the nodes that decide what a path shows: text or folder, and pointer."""
+        """Return the nodes of a path: text or folder, and pointer."""
         folder: bytes | None = bytes.fromhex(tree)
         *parents, name = path.split("/")
         for segment in parents:
@@ -284,24 +296,49 @@ class DataRepo:
             patch = trees.Patch()
             for path, content in files.items():
                 patch.set(path, trees.Node(trees.BLOB, pack.add("blob", content)))
-            tree = trees.apply(None, patch, self._reader(pack), lambda raw: pack.add("tree", raw))
+            tree = trees.apply(None, patch, self._reader(pack), self._adder(pack))
             commit = self._write_commit(pack, tree, (), author, message)
             self.git.move_ref(HEADS + self.default_branch, commit.id, expected=None)
+            self._reachable.keep(commit.id, value=True)
             return commit
 
     def commit(
-        self, changes: ChangeSet, *, branch: RefName, base: CommitId, author: Signature, message: str
+        self,
+        changes: ChangeSet,
+        *,
+        branch: RefName,
+        base: CommitId,
+        author: Signature,
+        message: str,
+        only_on_base: bool = False,
     ) -> Landed:
         """Make one version of a change set drafted on ``base``.
 
+        Args:
+            changes: the edits.
+            branch: the branch to move.
+            base: the version that the caller saw.
+            author: who did it and when.
+            message: why.
+            only_on_base: refuse if anything at all landed on the branch since ``base``.
+
         Raises:
+            RefMovedError: ``only_on_base``, and the branch has moved on.
             EditConflictError: somebody changed the same paths since ``base``; it names them.
             NothingToCommitError: the branch would stay exactly as it is.
             PathNotFoundError, PathClashError: an edit does not fit the base.
         """
         merges = dict(changes.merges())
         build = self._drafting(changes)
-        return self._land(build, branch=branch, base=base, author=author, message=message, merges=merges)
+        return self._land(
+            build,
+            branch=branch,
+            base=base,
+            author=author,
+            message=message,
+            merges=merges,
+            only_on_base=only_on_base,
+        )
 
     def revert(self, undone: CommitId, *, branch: RefName, author: Signature, message: str) -> Landed:
         """Take back what one version changed, by a new version.
@@ -321,7 +358,10 @@ class DataRepo:
         return self._land(build, branch=branch, base=self.head(branch), author=author, message=message)
 
     def preview_revert(self, undone: CommitId, *, branch: RefName) -> list[Change]:
-        """Return what ``revert`` would change, writing nothing. Raises like ``revert``."""
+        """Return what ``revert`` would change, writing nothing. Raises like ``revert``.
+
+        Past ``MAX_PREVIEW`` changes the rest is left out.
+        """
         return self._preview(self._reverting(undone), branch)
 
     def preview_restore(self, source: CommitId, path: RepoPath, *, branch: RefName) -> list[Change]:
@@ -344,11 +384,24 @@ class DataRepo:
         parent = self.git.read_commit(target.parents[0])
 
         def build(base: Commit, pack: PackWriter) -> bytes | None:
-            return self._merge(target, bytes.fromhex(base.tree), bytes.fromhex(parent.tree), pack, {})
+            before = self._bound_like(target, parent, pack)
+            return self._merge(target, bytes.fromhex(base.tree), before, pack, {})
 
         return build
 
+    def _bound_like(self, model: Commit, commit: Commit, pack: PackWriter) -> bytes | None:
+        """Return a version's tree with the identity and site of another: history never rebinds."""
+        patch = trees.Patch()
+        for path in layout.BINDING_PATHS:
+            was, now = (self._nodes_at(one.tree, path)[0] for one in (model, commit))
+            if was != now:
+                patch.set(path, was)
+        tree = bytes.fromhex(commit.tree)
+        return trees.apply(tree, patch, self._reader(pack), self._adder(pack)) if patch else tree
+
     def _restoring(self, source: CommitId, path: RepoPath) -> Build:
+        if path != ROOT and layout.is_binding(path):
+            raise InvalidPathError(f"the path {path!r} is reserved", paths=[path])
         then = self.git.read_commit(source)
 
         def build(base: Commit, pack: PackWriter) -> bytes | None:
@@ -362,8 +415,9 @@ class DataRepo:
                 for name, old, new in zip((path, layout.pointer_path(path)), was, now, strict=True):
                     if old != new:
                         patch.set(name, old)
-            read = self._reader(pack)
-            return trees.apply(bytes.fromhex(base.tree), patch, read, lambda raw: pack.add("tree", raw))
+                if was != (None, None):
+                    self._check_room(base, path)
+            return trees.apply(bytes.fromhex(base.tree), patch, self._reader(pack), self._adder(pack))
 
         return build
 
@@ -376,6 +430,25 @@ class DataRepo:
             if not layout.is_hidden(shown) and was.get(name) != now.get(name):
                 patch.set(shown, was.get(name))
 
+    def _check_room(self, base: Commit, path: RepoPath) -> None:
+        """Refuse to bring a path back where a file or a name differing only in case has taken its place."""
+        folder: bytes | None = bytes.fromhex(base.tree)
+        walked = ""
+        for segment in path.split("/"):
+            if folder is None:
+                return
+            nodes = self.git.read_folder(folder).nodes
+            names = {name.decode(errors="replace").removesuffix(layout.POINTER_SUFFIX) for name in nodes}
+            twin = next(
+                (one for one, two in trees.twins([segment, *(names - {segment})]) if two == segment), None
+            )
+            walked = f"{walked}/{segment}" if walked else segment
+            node = nodes.get(segment.encode())
+            is_file = segment in names and not (node and node.is_tree)
+            if twin or (is_file and walked != path):
+                raise PathClashError(f"{twin or walked!r} stands where {path!r} was", paths=[path])
+            folder = node.oid if node and node.is_tree else None
+
     def _preview(self, build: Build, branch: RefName) -> list[Change]:
         head = self.git.read_commit(self.head(branch))
         pack = PackWriter()
@@ -385,6 +458,8 @@ class DataRepo:
         snapshot = self.snapshot(head.id)
         for where, files in trees.differences(bytes.fromhex(head.tree), tree, read):
             changes.extend(self._folder_changes(where, files, snapshot, snapshot))
+            if len(changes) > MAX_PREVIEW:
+                break
         if not changes:
             raise NothingToCommitError("nothing would change", head=head.id)
         return changes
@@ -398,11 +473,14 @@ class DataRepo:
         author: Signature,
         message: str,
         merges: Mapping[RepoPath, Merge] | None = None,
+        only_on_base: bool = False,
     ) -> Landed:
         saw = self.git.read_commit(base)
         with self.git.lock():
             for attempt in range(_ATTEMPTS):
                 head = self.git.read_commit(self.head(branch))
+                if only_on_base and head.id != base:
+                    raise RefMovedError(f"the branch {branch!r} has moved on to {head.id}", head=head.id)
                 pack = PackWriter()
                 ours = build(saw, pack)
                 tree = ours
@@ -416,6 +494,7 @@ class DataRepo:
                 except RefMovedError:
                     time.sleep(_BACK_OFF_S * attempt * random.random())  # noqa: S311 - jitter, not a secret
                     continue
+                self._reachable.keep(commit.id, value=True)
                 return Landed(commit, head)
         raise RefMovedError(f"the branch {branch!r} kept moving; try again")
 
@@ -423,7 +502,7 @@ class DataRepo:
         self,
         base: Commit,
         ours: bytes | None,
-        theirs: bytes,
+        theirs: bytes | None,
         pack: PackWriter,
         merges: Mapping[RepoPath, Merge],
     ) -> bytes | None:
@@ -438,33 +517,13 @@ class DataRepo:
             merged = merge(texts[0], texts[1], read(mine.oid))
             return None if merged is None else trees.Node(trees.BLOB, pack.add("blob", merged))
 
-        merging = trees.TreeMerge(self._reader(pack), lambda raw: pack.add("tree", raw), join)
+        merging = trees.TreeMerge(self._reader(pack), self._adder(pack), join)
         try:
-            merged = merging.merge(bytes.fromhex(base.tree), ours, theirs)
+            return merging.merge(bytes.fromhex(base.tree), ours, theirs)
         except trees.MergeConflict as conflict:
             paths = sorted({path.removesuffix(layout.POINTER_SUFFIX) for path in conflict.paths})
-            shown = ", ".join(repr(path) for path in paths[:5]) + (" …" if len(paths) > 5 else "")
+            shown = ", ".join(repr(path) for path in paths[:_NAMED]) + (" …" if len(paths) > _NAMED else "")
             raise EditConflictError(f"changed by somebody else meanwhile: {shown}", paths=paths) from conflict
-        self._refuse_new_twins(merged, (ours, theirs), pack)
-        return merged
-
-    def _refuse_new_twins(
-        self, merged: bytes | None, sides: tuple[bytes | None, bytes], pack: PackWriter
-    ) -> None:
-        """Two sides may each add one half of a pair that must not meet: ``x`` and ``x.dvc``, ``a`` and ``A``."""
-        read = self._reader(pack)
-        changed = {where for side in sides for where, _ in trees.differences(side, merged, read)}
-        for where in changed:
-            folder = merged
-            for segment in where.split("/")[:-1]:
-                node = read(folder).nodes.get(segment.encode()) if folder else None
-                folder = node.oid if node and node.is_tree else None
-            names = [name.decode(errors="replace") for _, name, _ in read(folder).rows] if folder else []
-            for one, two in trees.twins([name.removesuffix(layout.POINTER_SUFFIX) for name in names]):
-                raise EditConflictError(
-                    f"{where + one!r} and {where + two!r} were added at the same time",
-                    paths=[where + one, where + two],
-                )
 
     def _write_commit(
         self,
@@ -480,7 +539,6 @@ class DataRepo:
         )
         commit = pack.add("commit", content).hex()
         self.git.write_pack(pack)
-        self._reachable.keep(CommitId(commit), value=True)
         return self.git.read_commit(commit)
 
     def _reader(self, pack: PackWriter) -> trees.ReadFolder:
@@ -489,6 +547,9 @@ class DataRepo:
             return trees.Folder(new) if new is not None else self.git.read_folder(oid)
 
         return read
+
+    def _adder(self, pack: PackWriter) -> trees.WriteFolder:
+        return lambda content: pack.add("tree", content)
 
     def _blob_reader(self, pack: PackWriter) -> Callable[[bytes], bytes]:
         def read(oid: bytes) -> bytes:

@@ -4,7 +4,6 @@ Cost follows the change: only folders on an edited path are read. Nothing is wri
 objects are collected in a PackWriter.
 """
 
-import re
 from collections import defaultdict
 from collections.abc import Callable
 
@@ -17,8 +16,6 @@ from gitops.trees import Node, Patch
 
 ReadBlob = Callable[[bytes], bytes]
 """Blob id (20 bytes) -> content."""
-
-_PATH_LINE = re.compile(rb"^(- |  )path: .*$", re.MULTILINE)
 
 
 class Draft:
@@ -96,11 +93,14 @@ class Draft:
         pointer = self._node(layout.pointer_path(source))
         if node is None and pointer is None:
             raise PathNotFoundError(f"there is no {source!r} to move", paths=[source])
+        replaced = self._node(layout.pointer_path(target)) or self._node(target)
+        if node is not None and node.is_tree and replaced is not None and not self._is_gone(target):
+            raise PathClashError(f"{target!r} exists already; a folder cannot replace it", paths=[target])
         if node is not None:
-            self._patch.set(target, node)
+            self._set_text(target, node)
         if pointer is not None:
             name = target.rpartition("/")[2]
-            self._set_pointer(target, _renamed(self._read_blob(pointer.oid), name))
+            self._set_pointer(target, pointers.renamed(self._read_blob(pointer.oid), name))
 
     # Clashes
 
@@ -137,7 +137,7 @@ class Draft:
             existing = {
                 name.removesuffix(".dvc")
                 for name in names
-                if not self._is_removed(folder, name.removesuffix(".dvc"))
+                if not self._is_gone(f"{folder}/{name}" if folder else name)
             }
             for one, two in trees.twins([*(existing - added), *added]):
                 if one in added or two in added:
@@ -147,8 +147,12 @@ class Draft:
                         paths=[f"{folder}/{name}" if folder else name for name in (one, two)],
                     )
 
-    def _is_removed(self, folder: str, name: str) -> bool:
-        return (f"{folder}/{name}" if folder else name) in self._removed
+    def _is_gone(self, path: str) -> bool:
+        """Tell whether an edit removes a name of the base, alone or with a folder above it."""
+        path = path.removesuffix(layout.POINTER_SUFFIX)
+        while path and path not in self._removed:
+            path = path.rpartition("/")[0]
+        return bool(path)
 
     # Reading the base
 
@@ -175,13 +179,3 @@ class Draft:
 
     def _write(self, content: bytes) -> bytes:
         return self._pack.add("tree", content)
-
-
-def _renamed(text: bytes, name: str) -> bytes:
-    """Return a pointer's text with another name; everything else in it stays as it was."""
-    outs = pointers.parse(text)
-    if len(outs) != 1:
-        raise PathClashError(f"a pointer with {len(outs)} outputs cannot be renamed here")
-    line = pointers.render(outs[0].pointer, name).split(b"\n")
-    new = next(row for row in line if row.startswith(b"  path: "))
-    return _PATH_LINE.sub(lambda match: match[1] + new.removeprefix(b"  "), text, count=1)

@@ -4,6 +4,7 @@ The only importer of pygit2 and GitPython. Users' strings never reach a command 
 parsed, and only full names and ids built here are passed on.
 """
 
+import errno
 import fcntl
 import os
 import re
@@ -12,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
+from itertools import islice
 from pathlib import Path
 
 import git
@@ -24,6 +26,7 @@ from gitops.errors import (
     RefExistsError,
     RefMovedError,
     RefNotFoundError,
+    StorageFullError,
     UnavailableError,
 )
 from gitops.model import Branch, Commit, CommitId, RefName, Signature, Tag, TreeId, is_commit_id
@@ -70,9 +73,12 @@ GIT_ENVIRONMENT: Mapping[str, str] = {
     "LC_ALL": "C",
     "HOME": os.devnull,
 }
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _UNSAFE_IN_NAME = re.compile(r"[<>\n\r\0]")
 _MAX_IDLE_HANDLES = 16
 _GENERATION = "cairn-generation"
+_DAY_MIN = 24 * 60
+_LAST_MOMENT = int(datetime(9999, 12, 30, tzinfo=UTC).timestamp())
 _STALE_LOCK = timedelta(minutes=10)
 
 
@@ -184,6 +190,14 @@ class GitRepo:
             except KeyError as error:
                 raise NotFoundError(f"the repository has no blob {oid}") from error
 
+    def find_kind(self, oid: str) -> str | None:
+        """Return ``commit``, ``tree``, ``blob`` or ``tag``, or None for an id that nothing has."""
+        with self._handle() as handle:
+            try:
+                return _KINDS[ObjectType(handle.odb.read_header(oid)[0])]
+            except (KeyError, ValueError):
+                return None
+
     def read_folder(self, oid: bytes) -> Folder:
         """Return a parsed tree. Raises IntegrityError if it is missing or no tree."""
         with self._handle() as handle:
@@ -201,8 +215,13 @@ class GitRepo:
             return _commit(_lookup_commit(handle, commit))
 
     def write_pack(self, pack: PackWriter) -> None:
-        """Make new objects durable."""
-        pack.write(self.path / "objects" / "pack")
+        """Make new objects durable. Raises StorageFullError where there is no room for them."""
+        try:
+            pack.write(self.path / "objects" / "pack")
+        except OSError as error:
+            if error.errno in _FULL:
+                raise StorageFullError("the server has no room left for new versions") from error
+            raise UnavailableError("the dataset's repository could not be written") from error
 
     # Refs
 
@@ -276,7 +295,7 @@ class GitRepo:
     def _refs(self, prefix: str) -> list[tuple[str, CommitId]]:
         with self._handle() as handle:
             names = [name for name in handle.references if name.startswith(prefix)]
-            found = [(name.removeprefix(prefix), _peeled(handle.references[name])) for name in names]
+        found = ((name.removeprefix(prefix), self.find_ref(name)) for name in names)
         return sorted((name, commit) for name, commit in found if commit)
 
     def move_ref(self, full_name: str, new: CommitId, *, expected: CommitId | None) -> None:
@@ -310,18 +329,22 @@ class GitRepo:
             except KeyError as error:
                 raise RefNotFoundError(f"{full_name.split('/', 2)[-1]!r} does not exist") from error
             commit = _peeled(reference)
-            if commit:
-                handle.references.create(KEPT + commit, pygit2.Oid(hex=commit), force=True)
-            reference.delete()
+            try:
+                if commit:
+                    handle.references.create(KEPT + commit, pygit2.Oid(hex=commit), force=True)
+                reference.delete()
+            except (KeyError, pygit2.GitError) as error:
+                raise RefMovedError("the branch or tag is being written; try again") from error
 
     def create_release(self, name: RefName, commit: CommitId, tagger: Signature, notes: str) -> None:
-        """Write an annotated tag and remember its name for ever."""
+        """Remember a name for ever, then write its annotated tag: a crash between keeps the name."""
+        target = pygit2.Oid(hex=commit)
         with self._handle() as handle:
             try:
-                handle.create_tag(name, pygit2.Oid(hex=commit), ObjectType.COMMIT, _signature(tagger), notes)
-            except (pygit2.AlreadyExistsError, ValueError) as error:
-                raise RefExistsError(f"the tag {name!r} exists already") from error
-            handle.references.create(RELEASES + name, pygit2.Oid(hex=commit), force=True)
+                handle.references.create(RELEASES + name, target, force=True)
+                handle.create_tag(name, target, ObjectType.COMMIT, _signature(tagger), _message(notes))
+            except (ValueError, pygit2.GitError) as error:
+                raise RefExistsError(f"the tag {name!r}, or a part of its name, exists already") from error
 
     # History
 
@@ -330,6 +353,16 @@ class GitRepo:
         with self._handle() as handle:
             for found in handle.walk(pygit2.Oid(hex=start), SortMode.TOPOLOGICAL | SortMode.TIME):
                 yield _commit(found)
+
+    def new_commits(self, tips: Sequence[CommitId], *, limit: int) -> list[CommitId]:
+        """Return the commits before ``tips`` that no ref leads to, parents first; at most ``limit``."""
+        with self._handle() as handle:
+            walker = handle.walk(None, SortMode.TOPOLOGICAL | SortMode.REVERSE)
+            for tip in tips:
+                walker.push(pygit2.Oid(hex=tip))
+            for known in dict.fromkeys(self.kept_heads()):
+                walker.hide(pygit2.Oid(hex=known))
+            return [CommitId(str(found.id)) for found in islice(walker, limit)]
 
     def first_parents(self, start: CommitId) -> Iterator[Commit]:
         """Yield the commit and its first-parent line, newest first; nothing is read ahead."""
@@ -366,18 +399,22 @@ class GitRepo:
         finally:
             os.close(descriptor)
 
-    def sweep_stale_locks(self, *, now: datetime) -> list[str]:
-        """Remove ``*.lock`` files that a killed process left behind; return their names."""
+    def sweep_stale_locks(self, *, now: datetime, older_than: timedelta = _STALE_LOCK) -> list[str]:
+        """Remove ``*.lock`` files and unfinished packs that a killed process left; return their names."""
         swept = []
         with self.lock():
-            for path in (*self.path.glob("*.lock"), *(self.path / "refs").rglob("*.lock")):
+            for path in (
+                *self.path.glob("*.lock"),
+                *(self.path / "refs").rglob("*.lock"),
+                *(self.path / "objects" / "pack").glob("tmp_*"),
+            ):
                 if path.name == "cairn.lock":
                     continue
                 try:
                     age = now - datetime.fromtimestamp(path.stat().st_mtime, UTC)
                 except FileNotFoundError:
                     continue
-                if age > _STALE_LOCK:
+                if age > older_than:
                     path.unlink(missing_ok=True)
                     swept.append(path.name)
         return swept
@@ -392,7 +429,8 @@ class GitRepo:
         self.run(
             "commit-graph", "write", "--reachable", "--changed-paths", "--no-progress", timeout_s=timeout_s
         )
-        self.run("pack-refs", "--all", timeout_s=timeout_s)
+        with self.lock():
+            self.run("pack-refs", "--all", timeout_s=timeout_s)
         (self.path / _GENERATION).touch()
 
     def verify(self, *, timeout_s: int) -> list[str]:
@@ -433,8 +471,13 @@ def render_commit(
 ) -> bytes:
     """Return the bytes of a commit object."""
     lines = [f"tree {tree}", *(f"parent {parent}" for parent in parents)]
-    lines += [f"author {_person(author)}", f"committer {_person(committer)}", "", message.rstrip() + "\n"]
-    return "\n".join(lines).encode()
+    lines += [f"author {_person(author)}", f"committer {_person(committer)}", "", _message(message)]
+    return "\n".join(lines).encode(errors="replace")
+
+
+def _message(text: str) -> str:
+    """Return a text as git stores it: no NUL, one final newline, nothing that UTF-8 cannot hold."""
+    return text.replace("\0", "").encode(errors="replace").decode().rstrip() + "\n"
 
 
 def _person(signature: Signature) -> str:
@@ -444,18 +487,21 @@ def _person(signature: Signature) -> str:
     minutes = int(offset.total_seconds() // 60)
     sign = "-" if minutes < 0 else "+"
     zone = f"{sign}{abs(minutes) // 60:02d}{abs(minutes) % 60:02d}"
-    return f"{name} <{email}> {int(signature.when.timestamp())} {zone}"
+    return f"{name} <{email}> {max(0, int(signature.when.timestamp()))} {zone}"
 
 
 def _signature(signature: Signature) -> pygit2.Signature:
-    name = _UNSAFE_IN_NAME.sub(" ", signature.name).strip() or "unknown"
-    email = _UNSAFE_IN_NAME.sub("", signature.email).strip() or "unknown"
-    return pygit2.Signature(name, email, int(signature.when.timestamp()), 0)
+    name = _message(_UNSAFE_IN_NAME.sub(" ", signature.name)).strip(" .,:;\"'\n") or "unknown"
+    email = _message(_UNSAFE_IN_NAME.sub("", signature.email)).strip() or "unknown"
+    return pygit2.Signature(name, email, max(0, int(signature.when.timestamp())), 0)
 
 
 def _read_signature(found: pygit2.Signature) -> Signature:
-    zone = timezone(timedelta(minutes=found.offset))
-    return Signature(found.name, found.email, datetime.fromtimestamp(found.time, zone))
+    """Pushed commits may carry anything: texts in no encoding, zones of four days, the year 10^9."""
+    name, email = (raw.decode(errors="replace") for raw in (found.raw_name, found.raw_email))
+    zone = timezone(timedelta(minutes=found.offset)) if abs(found.offset) < _DAY_MIN else UTC
+    when = datetime.fromtimestamp(min(max(found.time, 0), _LAST_MOMENT), zone)
+    return Signature(name, email, when)
 
 
 def _commit(found: pygit2.Commit) -> Commit:
@@ -465,7 +511,7 @@ def _commit(found: pygit2.Commit) -> Commit:
         parents=tuple(CommitId(str(parent)) for parent in found.parent_ids),
         author=_read_signature(found.author),
         committer=_read_signature(found.committer),
-        message=found.message.rstrip("\n"),
+        message=found.raw_message.decode(errors="replace").rstrip("\n"),
     )
 
 
@@ -491,4 +537,5 @@ def _tag(handle: pygit2.Repository, name: RefName, reference: pygit2.Reference, 
     if not isinstance(found, pygit2.Tag):
         return Tag(name, commit, notes=None, tagger=None)
     tagger = _read_signature(found.tagger) if found.tagger else None
-    return Tag(name, commit, notes=(found.message or "").rstrip("\n"), tagger=tagger)
+    notes = (found.raw_message or b"").decode(errors="replace").rstrip("\n")
+    return Tag(name, commit, notes=notes, tagger=tagger)

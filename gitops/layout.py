@@ -11,6 +11,7 @@ from gitops.model import RepoPath
 POINTER_SUFFIX = ".dvc"
 DVC_CONFIG = RepoPath(".dvc/config")
 DATASET_FILE = RepoPath(".cairn/dataset.yaml")
+BINDING_PATHS = (RepoPath(".dvc"), DATASET_FILE)
 README = RepoPath("README.md")
 GIT_IGNORE = RepoPath(".gitignore")
 LOCK_FILE = "dvc.lock"
@@ -57,6 +58,12 @@ def is_hidden(path: str) -> bool:
     """Tell whether a path belongs to the product or to git, not to the dataset's content."""
     first, _, _ = path.partition("/")
     return first.casefold() in _RESERVED_FOLDERS or path.rpartition("/")[2] in _HIDDEN_NAMES
+
+
+def is_binding(path: str) -> bool:
+    """Tell whether a path holds, or lies in, what says who a dataset is and where its bytes lie."""
+    folded = path.casefold()
+    return folded in ("", ".dvc", ".cairn", DATASET_FILE) or folded.startswith(".dvc/")
 
 
 def check_writable(path: RepoPath) -> RepoPath:

@@ -32,6 +32,8 @@ ROOT = RepoPath("")
 MAX_PATH_BYTES = 4096
 MAX_SEGMENT_BYTES = 255 - len(".dvc")
 MAX_DEPTH = 64
+MAX_REF_BYTES = 255
+MAX_REF_PART_BYTES = 255 - len(".lock")
 
 _MD5 = re.compile(r"[0-9a-f]{32}")
 _ADDRESS = re.compile(r"[0-9a-f]{32}(\.dir)?")
@@ -55,7 +57,7 @@ def parse_path(raw: str) -> RepoPath:
     try:
         raw.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise InvalidPathError(f"the path {ascii(raw)} is not valid UTF-8") from error
+        raise InvalidPathError(f"the path {raw!a} is not valid UTF-8") from error
     path = unicodedata.normalize("NFC", raw)
     path = path.removeprefix("/").removesuffix("/")
     if not path:
@@ -72,7 +74,7 @@ def parse_path(raw: str) -> RepoPath:
     return RepoPath(path)
 
 
-def segment_fault(segment: str) -> str | None:
+def segment_fault(segment: str) -> str | None:  # noqa: PLR0911 - one line a rule reads best
     """Return why one name between slashes cannot be stored safely everywhere, or None."""
     if segment in ("", ".", ".."):
         return "empty, '.' and '..' segments are not allowed"
@@ -171,15 +173,15 @@ def parse_name(raw: str) -> RefName:
     """
     fault = _name_fault(raw)
     if fault:
-        raise InvalidRefError(f"{ascii(raw[:80])} is not a branch, tag or commit id: {fault}")
+        raise InvalidRefError(f"{raw[:80]!a} is not a branch, tag or commit id: {fault}")
     return RefName(raw)
 
 
 def _name_fault(raw: str) -> str | None:  # noqa: PLR0911 - one line a rule reads best
     if not raw:
         return "it is empty"
-    if len(raw) > 255 or len(raw.encode(errors="surrogatepass")) > 255:
-        return "it is longer than 255 bytes"
+    if len(raw.encode(errors="surrogatepass")) > MAX_REF_BYTES:
+        return f"it is longer than {MAX_REF_BYTES} bytes"
     if any(unicodedata.category(char) in ("Cc", "Cs", "Cf") for char in raw):
         return "it holds control characters"
     if _REF_FORBIDDEN.search(raw):
@@ -191,6 +193,8 @@ def _name_fault(raw: str) -> str | None:  # noqa: PLR0911 - one line a rule read
     for part in raw.split("/"):
         if part.startswith(".") or part.endswith(".lock"):
             return "no part may begin with '.' or end in '.lock'"
+        if len(part.encode()) > MAX_REF_PART_BYTES:
+            return f"no part may be longer than {MAX_REF_PART_BYTES} bytes"
     return None
 
 

@@ -8,6 +8,7 @@ import ctypes
 import errno
 import hashlib
 import os
+import re
 import secrets
 import zlib
 from collections.abc import Collection, Iterable, Iterator
@@ -18,6 +19,7 @@ from typing import BinaryIO, Protocol
 from gitops.errors import (
     DigestMismatchError,
     InvalidError,
+    ObjectClashError,
     ObjectNotFoundError,
     StorageFullError,
     UnavailableError,
@@ -26,7 +28,8 @@ from gitops.model import Digests, Md5
 
 CHUNK = 1024 * 1024
 _SYNC_TOGETHER = 4
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_NAME = re.compile(r"[0-9a-f]{30}(\.dir)?")
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -115,6 +118,10 @@ class ObjectStore(Protocol):
         """Forget staged bytes."""
         ...
 
+    def open_staged(self, staged: Staged) -> BinaryIO:
+        """Return bytes that have arrived but are not kept yet."""
+        ...
+
     def addresses(self) -> Iterator[Md5]:
         """Yield every address that holds an object, for upkeep."""
         ...
@@ -196,17 +203,11 @@ class LocalStore:
         token = secrets.token_hex(16)
         path = self._staging / token
         hasher = Hasher()
-        arrived = 0
         try:
             with self._create(path) as stream:
-                for chunk in chunks:
-                    arrived += len(chunk)
-                    if size is not None and arrived > size:
-                        raise DigestMismatchError(f"more than the announced {size} bytes arrived")
+                for chunk in _announced(chunks, size):
                     hasher.update(chunk)
-                    stream.write(chunk)
-            if size is not None and arrived != size:
-                raise DigestMismatchError(f"{arrived} bytes arrived where {size} were announced")
+                    _write_all(stream, chunk)
         except OSError as error:
             path.unlink(missing_ok=True)
             raise _translated(error) from error
@@ -218,6 +219,8 @@ class LocalStore:
 
     def keep(self, staged: Collection[Staged]) -> None:
         """Sync the bytes, then give them their addresses, then sync the folders.
+
+        Damaged bytes at an address are replaced; sound ones never are, by ObjectClashError.
 
         Many objects share two ``syncfs`` calls: one ``fsync`` each costs 0.4 ms and more.
         """
@@ -254,25 +257,38 @@ class LocalStore:
         return path.parent
 
     def _same(self, path: Path, one: Staged) -> bool:
-        """Tell whether the bytes at an address are the right ones; damaged ones get replaced."""
-        if path.stat().st_size != one.digests.size:
-            return False
-        hasher = hashlib.sha256()
+        """Tell whether an address holds the very bytes (True) or damaged ones (False).
+
+        Raises:
+            ObjectClashError: it holds other bytes with the same MD5; such pairs are published.
+        """
+        stored, text = Hasher(), _LineFeeds()
         with path.open("rb") as stream:
             while chunk := stream.read(CHUNK):
-                hasher.update(chunk)
-        return hasher.hexdigest() == one.digests.sha256
+                stored.update(chunk)
+                text.update(chunk)
+        held = stored.digests()
+        if held.sha256 == one.digests.sha256 and held.size == one.digests.size:
+            return True
+        if one.address.removesuffix(".dir") in (held.md5, text.md5()):
+            raise ObjectClashError(f"other bytes with the MD5 {one.address} are stored already")
+        return False
 
     def drop(self, staged: Collection[Staged]) -> None:
         """Remove staging files."""
         for one in staged:
             (self._staging / one.token).unlink(missing_ok=True)
 
+    def open_staged(self, staged: Staged) -> BinaryIO:
+        """Return the bytes of a staging file."""
+        return (self._staging / staged.token).open("rb")
+
     def addresses(self) -> Iterator[Md5]:
         """Yield every address in the pool, folder by folder."""
         for folder in sorted(self._objects.glob("[0-9a-f][0-9a-f]")):
             for path in sorted(folder.iterdir()):
-                yield Md5(folder.name + path.name)
+                if _NAME.fullmatch(path.name):
+                    yield Md5(folder.name + path.name)
 
     def delete(self, md5: Md5) -> None:
         """Remove an object; absent is fine."""
@@ -296,10 +312,52 @@ class LocalStore:
         except FileNotFoundError:
             self._staging.mkdir(parents=True, exist_ok=True)
             self._objects.mkdir(parents=True, exist_ok=True)
+            root = self._staging.parent
+            for folder in (self._objects.parent, root, root.parent):
+                _sync(folder)
             return path.open("xb", buffering=0)
 
     def _path(self, md5: Md5) -> Path:
         return self._objects / md5[:2] / md5[2:]
+
+
+class _LineFeeds:
+    """The MD5 that DVC 2 gives a text: of its bytes with CRLF read as LF, as they stream by."""
+
+    def __init__(self) -> None:
+        self._md5 = hashlib.md5(usedforsecurity=False)
+        self._held = b""
+
+    def update(self, chunk: bytes) -> None:
+        """Take the next bytes; a CR at the end waits for what follows it."""
+        chunk = self._held + chunk
+        self._held = b"\r" if chunk.endswith(b"\r") else b""
+        self._md5.update(chunk.removesuffix(b"\r").replace(b"\r\n", b"\n"))
+
+    def md5(self) -> str:
+        """Return the digest of everything taken."""
+        whole = self._md5.copy()
+        whole.update(self._held)
+        return whole.hexdigest()
+
+
+def _announced(chunks: Iterable[bytes], size: int | None) -> Iterator[bytes]:
+    """Yield the chunks; raise DigestMismatchError as soon as they are not ``size`` bytes long."""
+    arrived = 0
+    for chunk in chunks:
+        arrived += len(chunk)
+        if size is not None and arrived > size:
+            raise DigestMismatchError(f"more than the announced {size} bytes arrived")
+        yield chunk
+    if size is not None and arrived != size:
+        raise DigestMismatchError(f"{arrived} bytes arrived where {size} were announced")
+
+
+def _write_all(stream: BinaryIO, chunk: bytes) -> None:
+    """Write every byte: a raw write may stop short, as it does where the disk fills up."""
+    left = memoryview(chunk)
+    while left:
+        left = left[stream.write(left) :]
 
 
 def _sync(path: Path) -> None:
@@ -311,7 +369,7 @@ def _sync(path: Path) -> None:
 
 
 def _sync_file_system(path: Path) -> None:
-    """Write everything of the file system that holds ``path`` to disk (syncfs(2), Linux ≥ 5.8 reports errors)."""
+    """Write everything of the file system that holds ``path`` to disk (syncfs(2))."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         if _libc.syncfs(descriptor) != 0:

@@ -113,9 +113,13 @@ def _index(rows: list[tuple[bytes, int, int]], checksum: bytes) -> bytes:
 
 def _write_synced(path: Path, content: bytes) -> None:
     temporary = path.with_name(f"tmp_{secrets.token_hex(8)}")
-    with temporary.open("xb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.chmod(0o444)
-    temporary.rename(path)
+    try:
+        with temporary.open("xb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.chmod(0o444)
+        temporary.rename(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -7,9 +7,12 @@ number otherwise.
 """
 
 import json
+import posixpath
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import yaml
@@ -32,8 +35,10 @@ _FAST = re.compile(
     rb"  path: (?P<path>[^\n\r\t'\"#:&*!|>%@`{}\[\],? -][^\n\r\t#:]*)\n"
     rb"(?:meta:\n(?P<meta>(?:  [a-z_0-9]+: [^\n]+\n)+))?\Z"
 )
-_META_LINE = re.compile(rb"  ([a-z_0-9]+): (?:'([A-Za-z0-9_./+;=-]+)'|([A-Za-z0-9_./+;=-]+))\n")
+_META_LINE = re.compile(rb"  ([a-z_0-9]+): (?:'([A-Za-z0-9_./+;=-]+)'|([A-Za-z0-9_./][A-Za-z0-9_./+;=-]*))\n")
 _LOOKS_NUMERIC = re.compile(r"[0-9]+(e[0-9]+)?")
+# What YAML 1.2 (DVC's reader) takes for a number and YAML 1.1 does not.
+_NUMBER_1_2 = re.compile(r"[-+]?([0-9][0-9_]*\.?|[0-9_]*\.[0-9_]+)([eE][-+]?[0-9]+)?|0o[0-7_]+")
 _PLAIN = re.compile(r"\w(?:[\w .()+=@~-]*[\w.()+=@~-])?")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _CRC32 = re.compile(r"[0-9a-f]{8}")
@@ -68,6 +73,37 @@ def render(pointer: Pointer, name: str) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
+def renamed(text: bytes, name: str) -> bytes:
+    """Return a pointer's text with another ``path``; every other character stays as it was.
+
+    Raises:
+        InvalidPointerError: not a pointer with one output, or written so that this cannot be done.
+    """
+    outs = parse(text)
+    if len(outs) != 1:
+        raise InvalidPointerError(f"a pointer with {len(outs)} outputs cannot be renamed")
+    content = text.decode()
+    start, end = _path_span(content)
+    new = (content[:start] + _scalar(name) + content[end:]).encode()
+    if parse(new) != (TrackedOut(name, outs[0].pointer),):
+        raise InvalidPointerError("the pointer is written in a way that does not allow to rename it")
+    return new
+
+
+def _path_span(content: str) -> tuple[int, int]:
+    """Return where the value of ``outs[0].path`` stands; ``deps`` may hold a ``path`` before it."""
+    root = yaml.compose(content, Loader=_StrictLoader)
+    outs = _child(root, "outs")
+    value = _child(outs.value[0], "path")
+    return value.start_mark.index, value.end_mark.index
+
+
+def _child(node: yaml.Node | None, key: str) -> yaml.Node:
+    assert isinstance(node, yaml.MappingNode)
+    found: yaml.Node = next(value for name, value in node.value if name.value == key)
+    return found
+
+
 def _meta_lines(meta: PointerMeta) -> list[str]:
     lines = []
     if meta.sha256:
@@ -98,12 +134,19 @@ def _scalar(text: str) -> str:
         return text
     if text.isprintable():
         return "'" + text.replace("'", "''") + "'"
-    return json.dumps(text)
+    return '"' + "".join(_escaped(char) for char in text) + '"'
+
+
+def _escaped(char: str) -> str:
+    """Escape one character of a double-quoted scalar; JSON's surrogate pairs mean something else in YAML."""
+    if char in '"\\':
+        return "\\" + char
+    return char if char.isprintable() else f"\\U{ord(char):08X}"
 
 
 def _resolves(text: str) -> bool:
     tag = _RESOLVER.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]  # the stubs lack it
-    return tag != "tag:yaml.org,2002:str" or _LOOKS_NUMERIC.fullmatch(text) is not None or text == "~"
+    return tag != "tag:yaml.org,2002:str" or _NUMBER_1_2.fullmatch(text) is not None or text == "~"
 
 
 _RESOLVER = yaml.resolver.Resolver()
@@ -123,6 +166,8 @@ def parse(text: bytes) -> tuple[TrackedOut, ...]:
         if out:
             return (out,)
     document = _load(text)
+    if document.get("wdir", ".") != ".":
+        raise InvalidPointerError("a pointer with a working folder ('wdir') of its own is not supported")
     outs = document.get("outs")
     if not isinstance(outs, list) or not outs:
         raise InvalidPointerError("a pointer needs a list 'outs'")
@@ -142,15 +187,12 @@ def parse_single(text: bytes, name: str) -> Pointer:
     outs = parse(text)
     if len(outs) != 1:
         raise InvalidPointerError(f"it tracks {len(outs)} outputs instead of {name!r} alone")
-    if outs[0].path != name:
+    if unicodedata.normalize("NFC", outs[0].path) != unicodedata.normalize("NFC", name):
         raise InvalidPointerError(f"it says path: {outs[0].path[:80]!r} where {name!r} is expected")
     return outs[0].pointer
 
 
 def _fast_out(match: re.Match[bytes]) -> TrackedOut | None:
-    path = match["path"]
-    if path.endswith(b" "):
-        return None
     meta = PointerMeta()
     raw_meta = match["meta"]
     if raw_meta:
@@ -162,8 +204,10 @@ def _fast_out(match: re.Match[bytes]) -> TrackedOut | None:
             return None
         meta = _meta(values)
     try:
-        name = path.decode()
+        name = match["path"].decode()
     except UnicodeDecodeError:
+        return None
+    if not name.isprintable() or name.endswith(" "):
         return None
     size = match["size"]
     return TrackedOut(
@@ -189,7 +233,7 @@ def _out(row: object, meta: PointerMeta) -> TrackedOut:
     if not is_md5(md5.removesuffix(".dir")):
         raise InvalidPointerError(f"{md5[:80]!r} is not an MD5 (32 lowercase hexadecimal digits)")
     if row.get("hash", "md5") != "md5":
-        raise InvalidPointerError(f"the hash {str(row['hash'])[:20]!r} is not supported, only md5")
+        raise InvalidPointerError(f"the hash {_shown(row['hash'])} is not supported, only md5")
     return TrackedOut(
         path=path.removeprefix("./"),
         pointer=Pointer(
@@ -205,8 +249,13 @@ def _size(raw: object) -> int | None:
     if raw is None:
         return None
     if not isinstance(raw, str) or not re.fullmatch(r"[0-9]{1,18}", raw):
-        raise InvalidPointerError(f"the size {str(raw)[:40]!r} is not a number of bytes")
+        raise InvalidPointerError(f"the size {_shown(raw)} is not a number of bytes")
     return int(raw)
+
+
+def _shown(value: object) -> str:
+    """Return a short text for messages; a nested structure is not spelled out, it may be deep."""
+    return repr(value[:80]) if isinstance(value, str) else f"of type {type(value).__name__}"
 
 
 def _meta(values: Mapping[str, Any]) -> PointerMeta:
@@ -243,6 +292,8 @@ class _StrictLoader(yaml.BaseLoader):
         return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
+        if not isinstance(node, yaml.MappingNode):
+            raise InvalidPointerError("a tag contradicts what it stands before")
         keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
         if len(keys) != len(node.value) or len(set(keys)) != len(keys):
             raise InvalidPointerError("duplicate or composite keys are not allowed")
@@ -284,7 +335,7 @@ def parse_manifest(text: bytes) -> tuple[ManifestRow, ...]:
     if not isinstance(rows, list):
         raise InvalidPointerError("the folder's manifest is not a list")
     parsed = sorted((_manifest_row(row) for row in rows), key=lambda row: row.path.split("/"))
-    for before, after in zip(parsed, parsed[1:], strict=False):
+    for before, after in pairwise(parsed):
         if before.path == after.path or after.path.startswith(before.path + "/"):
             raise InvalidPointerError(f"the folder's manifest names {after.path[:80]!r} twice")
     return tuple(parsed)
@@ -295,9 +346,9 @@ def _manifest_row(row: object) -> ManifestRow:
         raise InvalidPointerError("a row of the folder's manifest is not a mapping")
     relpath, md5 = row.get("relpath"), row.get("md5")
     if not isinstance(md5, str) or not is_md5(md5):
-        raise InvalidPointerError(f"the folder's manifest holds {str(md5)[:80]!r} where an MD5 belongs")
+        raise InvalidPointerError(f"the folder's manifest holds {_shown(md5)} where an MD5 belongs")
     if not isinstance(relpath, str) or not is_safe_relative(relpath):
-        raise InvalidPointerError(f"the folder's manifest holds the path {str(relpath)[:80]!r}")
+        raise InvalidPointerError(f"the folder's manifest holds the path {_shown(relpath)}")
     return ManifestRow(path=relpath, md5=Md5(md5))
 
 
@@ -332,27 +383,30 @@ def parse_lock(lock: bytes, pipeline: bytes | None) -> Iterator[TrackedOut]:
     for name, stage in stages.items():
         outs = stage.get("outs", []) if isinstance(stage, dict) else []
         folder = folders.get(str(name).split("@")[0], "")
+        if folder is None:
+            continue
         for row in outs if isinstance(outs, list) else []:
             if not isinstance(row, dict) or "md5" not in row:
                 continue
             out = _out(row, PointerMeta())
-            path = f"{folder}/{out.path}" if folder else out.path
+            path = posixpath.normpath(f"{folder}/{out.path}" if folder else out.path)
             if is_safe_relative(path):
                 yield TrackedOut(path=path, pointer=out.pointer)
 
 
-def _stage_folders(pipeline: bytes | None) -> dict[str, str]:
-    """Return ``wdir`` by stage name, as far as it is a plain folder below."""
+def _stage_folders(pipeline: bytes | None) -> dict[str, str | None]:
+    """Return ``wdir`` by stage name; None where it leads elsewhere or depends on a parameter."""
     if pipeline is None or len(pipeline) > MAX_LOCK_BYTES:
         return {}
     try:
         stages = _load(pipeline).get("stages", {})
     except InvalidPointerError:
         return {}
-    folders = {}
+    folders: dict[str, str | None] = {}
     for name, stage in stages.items() if isinstance(stages, dict) else ():
-        wdir = stage.get("wdir") if isinstance(stage, dict) else None
-        plain = wdir.removeprefix("./").rstrip("/") if isinstance(wdir, str) else ""
-        if plain and plain != "." and is_safe_relative(plain):
-            folders[str(name)] = plain
+        body = stage.get("do", stage) if isinstance(stage, dict) else None
+        wdir = body.get("wdir") if isinstance(body, dict) else None
+        plain = posixpath.normpath(wdir) if isinstance(wdir, str) and wdir else "."
+        if plain != ".":
+            folders[str(name)] = plain if is_safe_relative(plain) and "${" not in plain else None
     return folders

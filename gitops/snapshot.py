@@ -4,6 +4,7 @@ What git holds (pointers, small text) and what DVC tracks in other ways (whole f
 outputs) appear as one tree of files. Readers tolerate: what cannot be read is a row with a problem.
 """
 
+import unicodedata
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -158,9 +159,8 @@ class Snapshot:
         total = Totals()
         if place.tree is not None:
             total += self._tree_totals(place.tree, is_root=folder == ROOT, depth=0)
-        elif place.virtual:
-            for virtual in place.virtual:
-                total += self._virtual_totals(virtual)
+        for virtual in place.virtual:
+            total += self._overlay_totals(virtual, place.tree)
         return total
 
     # Places
@@ -221,7 +221,7 @@ class Snapshot:
         try:
             folder = VirtualFolder.from_outs(pointers.parse_lock(self._git.read(lock.id).content, text))
         except InvalidPointerError:
-            return None
+            folder = VirtualFolder()
         self._caches.virtual.keep(key, folder)
         return folder
 
@@ -264,6 +264,8 @@ class Snapshot:
         known = {row[0] for row in rows}
         for over in place.virtual:
             for name in over.files.keys() | over.folders.keys():
+                if folder == ROOT and layout.is_hidden(name):
+                    continue
                 if name > after and name not in known:
                     rows.append((name, None, False, over.files.get(name)))
                     known.add(name)
@@ -300,7 +302,7 @@ class Snapshot:
             pointer = pointers.parse_single(text, name)
         except InvalidPointerError as error:
             return Entry(path, EntryKind.DATA, blob=blob, problem=f"broken pointer: {error}")
-        fault = segment_fault(name)
+        fault = _name_fault(name)
         if pointer.is_dir:
             return Entry(path, EntryKind.FOLDER, pointer=pointer, blob=blob, problem=fault)
         size = pointer.size if pointer.size is not None else self._stored_size(pointer)
@@ -308,23 +310,26 @@ class Snapshot:
 
     def _git_entry(self, path: RepoPath, name: str, node: trees.Node) -> Entry:
         if node.is_tree:
-            return Entry(path, EntryKind.FOLDER, problem=segment_fault(name))
+            return Entry(path, EntryKind.FOLDER, problem=_name_fault(name))
         if node.mode == trees.SYMLINK:
             return Entry(path, EntryKind.TEXT, problem="symbolic links are not followed")
         if node.mode == trees.GITLINK:
             return Entry(path, EntryKind.FOLDER, problem="submodules are not followed")
         size = self._git.blob_size(node.id)
-        return Entry(path, EntryKind.TEXT, size=size, blob=BlobId(node.id), problem=segment_fault(name))
+        fault = _name_fault(name)
+        if name.endswith(layout.POINTER_SUFFIX):
+            fault = "a pointer beside a file or folder of the same name"
+        return Entry(path, EntryKind.TEXT, size=size, blob=BlobId(node.id), problem=fault)
 
     def _find(self, place: _Place, folder: RepoPath, name: str) -> Entry | None:
         row: _Row | None = None
         if place.tree is not None:
             nodes = self._git_folder(place.tree)
             pointer, node = nodes.get(name.encode() + _POINTER), nodes.get(name.encode())
-            if pointer and pointer.is_blob:
-                row = (name, pointer, True, None)
-            elif node:
+            if node:
                 row = (name, node, False, None)
+            elif pointer and pointer.is_blob:
+                row = (name, pointer, True, None)
         for over in place.virtual:
             if row is None and (name in over.files or name in over.folders):
                 row = (name, None, False, over.files.get(name))
@@ -351,7 +356,8 @@ class Snapshot:
 
     def _walk(self, place: _Place, folder: RepoPath, resume: tuple[str, ...], depth: int) -> Iterator[Entry]:
         if depth > MAX_WALK_DEPTH:
-            raise IntegrityError(f"{folder[:80]!r}… is nested deeper than {MAX_WALK_DEPTH} folders")
+            yield Entry(folder, EntryKind.FOLDER, problem=f"nested deeper than {MAX_WALK_DEPTH} folders")
+            return
         if resume:
             inner = self._descend(place, resume[0])
             if inner and len(resume) > 1:
@@ -395,7 +401,7 @@ class Snapshot:
         if known is not None:
             return known
         if depth > MAX_WALK_DEPTH:
-            raise IntegrityError("the folders are nested too deep to count")
+            return Totals()
         rows = self._index(tree).rows
         total = Totals()
         for start in range(0, len(rows), _BATCH):
@@ -407,9 +413,7 @@ class Snapshot:
             for _, node, is_pointer in batch:
                 if node.is_tree and not is_pointer:
                     total += self._tree_totals(node.oid, is_root=False, depth=depth + 1)
-        if self._index(tree).has_lock:
-            lock = self._lock_outputs(tree)
-            total += self._virtual_totals(lock) if lock else Totals()
+                    total += self._lock_totals(node.oid)
         self._caches.totals.keep(key, total)
         return total
 
@@ -419,23 +423,42 @@ class Snapshot:
         return Totals(1, entry.size or 0, int(entry.size is None))
 
     def _manifest_totals(self, pointer: Pointer) -> Totals:
-        try:
-            folder = self._manifest(pointer)
-        except PathNotFoundError:
+        folder = self._manifest_or_none(pointer)
+        if folder is None:
             return Totals(unsized=1)
         if pointer.size is not None:
             return Totals(len(folder), pointer.size)
-        return self._virtual_totals(folder)
+        return self._overlay_totals(folder, None)
 
-    def _virtual_totals(self, folder: VirtualFolder) -> Totals:
+    def _lock_totals(self, tree: bytes) -> Totals:
+        lock = self._lock_outputs(tree) if self._index(tree).has_lock else None
+        return self._overlay_totals(lock, tree) if lock else Totals()
+
+    def _overlay_totals(self, over: VirtualFolder, tree: bytes | None) -> Totals:
+        """Count what lies over a git folder; what git holds itself (``cache: false``) counts there."""
+        nodes = self._git_folder(tree) if tree else _Nodes(trees.EMPTY)
         total = Totals()
-        for _, pointer in folder.pointers():
-            if pointer.is_dir:
-                total += self._manifest_totals(pointer)
-            else:
-                size = pointer.size if pointer.size is not None else self._stored_size(pointer)
-                total += Totals(1, size or 0, int(size is None))
+        for name in over.files.keys() | over.folders.keys():
+            node, tracked = nodes.get(name.encode()), over.files.get(name)
+            if (node and not node.is_tree) or (node is None and nodes.get(name.encode() + _POINTER)):
+                continue
+            if tracked and not tracked.is_dir:
+                total += Totals() if node else self._file_totals(tracked)
+                continue
+            inner = over.folders.get(name) if tracked is None else self._manifest_or_none(tracked)
+            below = node.oid if node else None
+            total += self._overlay_totals(inner, below) if inner else Totals(unsized=1)
         return total
+
+    def _file_totals(self, pointer: Pointer) -> Totals:
+        size = pointer.size if pointer.size is not None else self._stored_size(pointer)
+        return Totals(1, size or 0, int(size is None))
+
+    def _manifest_or_none(self, pointer: Pointer) -> VirtualFolder | None:
+        try:
+            return self._manifest(pointer)
+        except PathNotFoundError:
+            return None
 
     # Other views of a pointer
 
@@ -458,17 +481,35 @@ class _Nodes:
         self._by_name = {name: (mode, oid) for mode, name, oid in folder.rows}
 
     def get(self, name: bytes) -> trees.Node | None:
-        """Return the node of a name, or None."""
+        """Return the node of a name, or None; one that git has in decomposed form is found too."""
         found = self._by_name.get(name)
+        if found is None and not name.isascii():
+            found = next((self._by_name[raw] for raw in self._by_name if _composed(raw) == name), None)
         return trees.Node(*found) if found else None
+
+
+def _composed(raw: bytes) -> bytes:
+    return _shown(raw).encode() if not raw.isascii() else raw
+
+
+def _shown(raw: bytes) -> str:
+    """Return a name as users see it: NFC, whatever a Mac wrote."""
+    return unicodedata.normalize("NFC", raw.decode(errors="replace"))
+
+
+def _name_fault(name: str) -> str | None:
+    return "its name is not UTF-8" if "\ufffd" in name else segment_fault(name)
 
 
 def _index(folder: trees.Folder) -> FolderIndex:
     rows: list[IndexRow] = []
     has_lock = False
+    names = {raw for _, raw, _ in folder.rows if not raw.endswith(_POINTER)}
     for mode, raw, oid in folder.rows:
-        is_pointer = raw.endswith(_POINTER) and mode != trees.TREE and len(raw) > len(_POINTER)
-        name = (raw[: -len(_POINTER)] if is_pointer else raw).decode(errors="replace")
+        is_pointer = raw.endswith(_POINTER) and mode in trees.FILES and len(raw) > len(_POINTER)
+        if is_pointer and raw[: -len(_POINTER)] in names:
+            is_pointer = False
+        name = _shown(raw[: -len(_POINTER)] if is_pointer else raw)
         if raw == b"dvc.lock":
             has_lock = True
         if name in _NEVER_LISTED:

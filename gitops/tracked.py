@@ -4,6 +4,7 @@ Both are laid over the git tree as virtual folders, so that a listing shows the 
 mean, whichever DVC command made them.
 """
 
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -23,7 +24,9 @@ class VirtualFolder:
         """Return the folder that a manifest describes; sizes are not in it."""
         folder = cls()
         for row in rows:
-            folder._add(row.path, Pointer(md5=row.md5, size=None, is_legacy=is_legacy))
+            folder._add(
+                unicodedata.normalize("NFC", row.path), Pointer(md5=row.md5, size=None, is_legacy=is_legacy)
+            )
         return folder
 
     @classmethod

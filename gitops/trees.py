@@ -6,6 +6,7 @@ is git's ("tree" objects, gitformat-pack(5) and git-mktree(1) of git 2.39).
 """
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,9 +16,14 @@ from gitops.model import TreeId
 
 TREE = b"40000"
 BLOB = b"100644"
+GROUP_WRITABLE = b"100664"
+"""What git before 2005 wrote; git fsck tolerates it still."""
 EXECUTABLE = b"100755"
 SYMLINK = b"120000"
 GITLINK = b"160000"
+FILES = (BLOB, EXECUTABLE, GROUP_WRITABLE)
+
+MAX_DEPTH = 256
 
 _ROW = re.compile(rb"([0-7]{5,6}) ([^\0]+)\0(.{20})", re.DOTALL)
 
@@ -37,7 +43,7 @@ class Node:
     @property
     def is_blob(self) -> bool:
         """The name is an ordinary file."""
-        return self.mode in (BLOB, EXECUTABLE)
+        return self.mode in FILES
 
     @property
     def id(self) -> str:
@@ -178,11 +184,29 @@ class TreeMerge:
         sides = [self.read(side.oid).nodes if side else {} for side in (base, ours, theirs)]
         nodes: dict[bytes, Node] = {}
         for name in sides[0].keys() | sides[1].keys() | sides[2].keys():
-            below = f"{path}/{name.decode()}" if path else name.decode()
+            shown = name.decode(errors="replace")
+            below = f"{path}/{shown}" if path else shown
             node = self._node(below, sides[0].get(name), sides[1].get(name), sides[2].get(name), conflicts)
             if node:
                 nodes[name] = node
+        added = [{name for name in side if name in nodes} - sides[0].keys() for side in sides[1:]]
+        conflicts += [f"{path}/{name}" if path else name for name in _meeting(*added)]
         return Node(TREE, self.write(build(nodes))) if nodes else None
+
+
+def _meeting(ours: set[bytes], theirs: set[bytes]) -> list[str]:
+    """Return names that two sides added and that must not meet: ``a`` and ``A``, ``x`` and ``x.dvc``."""
+    if not ours or not theirs:
+        return []
+    mine, other = (
+        {
+            (name, portable(name.removesuffix(".dvc")))
+            for name in (raw.decode(errors="replace") for raw in side)
+        }
+        for side in (ours, theirs)
+    )
+    shared = {key for _, key in mine} & {key for _, key in other}
+    return sorted({name for name, key in mine ^ other if key in shared})
 
 
 def _root(tree: bytes | None) -> Node | None:
@@ -195,9 +219,10 @@ def differences(
     """Yield (folder, files that differ in it as (name, before, after)), folder by folder.
 
     A folder's own files come before its sub-folders, both sorted by name; equal trees are skipped
-    unread. Names that are not UTF-8 are shown with replacement characters.
+    unread, and so is what lies deeper than any path may. Names that are not UTF-8 are shown with
+    replacement characters.
     """
-    if old == new:
+    if old == new or prefix.count("/") > MAX_DEPTH:
         return
     before = read(old) if old else EMPTY
     after = read(new) if new else EMPTY
@@ -230,8 +255,15 @@ def _tree(node: Node | None) -> bytes | None:
 
 def twins(names: list[str]) -> list[tuple[str, str]]:
     """Return pairs of names that a case-insensitive file system cannot hold side by side."""
-    folded = sorted((name.casefold(), name) for name in names)
+    folded = sorted((portable(name), name) for name in names)
     return [(one[1], two[1]) for one, two in pairwise(folded) if one[0] == two[0]]
+
+
+def portable(name: str) -> str:
+    """Return the form in which file systems that fold case or normalise compare a name."""
+    if name.isascii():
+        return name.lower()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
 
 
 def tree_id(oid: bytes) -> TreeId:
