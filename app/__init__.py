@@ -1,1 +1,46 @@
 """Cairn's service: who may, who asked, what it means, how it is shown."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from flask import Flask
+
+from app import web
+from app.accounts import api as accounts_api
+from app.accounts import pages as accounts_pages
+from app.config import Config
+from app.namespaces import api as namespaces_api
+from app.services import Services, build
+from app.web.context import EXTENSION
+
+TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
+API_ROUTES = (
+    accounts_api.routes,
+    namespaces_api.routes,
+)
+PAGES = (accounts_pages.pages,)
+
+
+def create_app(config: Config, services: Services | None = None) -> Flask:
+    """Return the web application of one process; its services are built if none are given."""
+    built = services or build(config)
+    app = Flask("app", static_folder=None, template_folder=str(TEMPLATES))
+    app.extensions[EXTENSION] = built
+    secrets = [key.hex() for key in built.keyring.derive("sessions")]
+    app.config.update(
+        SECRET_KEY=secrets[0],
+        SECRET_KEY_FALLBACKS=secrets[1:],
+        SESSION_COOKIE_NAME="session",
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_SECURE=config.is_https,
+        SESSION_REFRESH_EACH_REQUEST=False,
+        PERMANENT_SESSION_LIFETIME=timedelta(days=config.session_days),
+    )
+    web.prepare(app, config)
+    web.add_service_routes(app)
+    for routes in API_ROUTES:
+        routes.register(app)
+    for pages in PAGES:
+        app.register_blueprint(pages)
+    return app

@@ -82,7 +82,7 @@ class Actor:
     @property
     def is_anonymous(self) -> bool:
         """Nobody has signed in."""
-        return self.user is None
+        return self.user is None and not self.is_admin
 
     @property
     def may_write(self) -> bool:
@@ -91,6 +91,8 @@ class Actor:
 
 
 ANONYMOUS = Actor()
+# The person at the machine's own command line, and jobs that nobody in particular started.
+SYSTEM = Actor(username="system", name="System", is_admin=True, scopes=frozenset(Scope))
 
 
 def effective_level(actor: Actor, membership: AccessLevel, visibility: Visibility) -> AccessLevel:

@@ -76,8 +76,8 @@ class ValidationError(AppError):
 
     code = "validation"
 
-    def __init__(self, message: str, faults: Sequence[FieldFault] = ()) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, faults: Sequence[FieldFault] = (), *, code: str | None = None) -> None:
+        super().__init__(message, code=code)
         self.faults = tuple(faults)
 
 

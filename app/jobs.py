@@ -14,13 +14,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from huey import Huey, RedisHuey, SqliteHuey
-from sqlalchemy import Connection
 
-from app import job_rows
 from app.access import UserId
-from app.db import Database, after_commit
+from app.db import Connection, Database, after_commit, job_rows
+from app.db.job_rows import Job, JobId, JobState
 from app.errors import MissingError, TakenError
-from app.job_rows import Job, JobId, JobState
+from gitops.errors import UnavailableError
 
 __all__ = ["Handler", "Job", "JobId", "JobState", "Jobs", "open_queue"]
 
@@ -265,6 +264,18 @@ def open_queue(queue_url: str, home: Path) -> Huey:
         return RedisHuey("cairn", url=queue_url, results=False)
     home.mkdir(parents=True, exist_ok=True)
     return SqliteHuey("cairn", filename=str(home / "queue.db"), results=False)
+
+
+def ping_queue(queue: Huey) -> None:
+    """Ask the queue for a sign of life.
+
+    Raises:
+        UnavailableError: it gave none; jobs wait in the database meanwhile.
+    """
+    try:
+        queue.pending_count()
+    except Exception as error:
+        raise UnavailableError("the queue does not answer") from error
 
 
 def backoff(attempts: int) -> timedelta:

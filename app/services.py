@@ -1,16 +1,17 @@
 """The composition root: every service is built here once, and job handlers are wired here."""
 
-import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from app.accounts.service import AccountService
 from app.config import Config
 from app.db import Database
-from app.jobs import Jobs, open_queue
+from app.jobs import Jobs, open_queue, ping_queue
+from app.namespaces.service import NamespaceService
 from app.vault import Keyring, Vault, load_keyring
 
-log = logging.getLogger("cairn.services")
+Probe = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,10 @@ class Services:
     jobs: Jobs
     keyring: Keyring
     vault: Vault
+    accounts: AccountService
+    namespaces: NamespaceService
+    probes: Mapping[str, Probe]
+    setup_link: str | None
 
     def close(self) -> None:
         """Stop the job threads and close the database."""
@@ -39,16 +44,28 @@ def build(config: Config, *, clock: Callable[[], datetime] = utc_now) -> Service
     """Return the services of one process; the database is migrated, first-start rows exist."""
     config.home.mkdir(parents=True, exist_ok=True)
     database = Database(config.database_url)
+    database.migrate()
     keyring = load_keyring(config)
     vault = Vault(keyring)
-    jobs = Jobs(database, open_queue(config.queue_url, config.home), clock)
-    services = Services(
+    queue = open_queue(config.queue_url, config.home)
+    jobs = Jobs(database, queue, clock)
+    namespaces = NamespaceService(database, clock)
+    accounts = AccountService(database, clock, namespaces, sign_in_attempts=config.login_attempts)
+    return Services(
         config=config,
         clock=clock,
         database=database,
         jobs=jobs,
         keyring=keyring,
         vault=vault,
+        accounts=accounts,
+        namespaces=namespaces,
+        probes={"database": database.ping, "queue": lambda: ping_queue(queue)},
+        setup_link=_setup_link(config, accounts),
     )
-    database.migrate()
-    return services
+
+
+def _setup_link(config: Config, accounts: AccountService) -> str | None:
+    """Return the address at which the first administrator is made, if there is none yet."""
+    raw = accounts.prepare_first_start(config.admin_token)
+    return None if raw is None else f"{config.public_url}/setup/{raw}"

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from app.db.types import UtcDateTime
 from gitops.errors import StorageFullError, UnavailableError
 
-__all__ = ["Database", "UtcDateTime", "after_commit", "declare_trigger", "metadata"]
+__all__ = ["Connection", "Database", "UtcDateTime", "after_commit", "declare_trigger", "metadata"]
 
 metadata = MetaData(
     naming_convention={

@@ -1,0 +1,1 @@
+"""Groups and personal namespaces, their members and access levels."""
