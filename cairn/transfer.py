@@ -7,7 +7,7 @@ parallel, and continue where an earlier run stopped.
 
 import io
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -16,7 +16,7 @@ from typing import BinaryIO, TypeVar, cast
 from urllib.parse import quote
 
 from cairn.archive import TarStream
-from cairn.errors import CairnError, NotAllowedError, PartialError, VerificationError
+from cairn.errors import CairnError, LocalFileError, NotAllowedError, PartialError, VerificationError
 from cairn.http import Http
 from cairn.progress import SILENT, Progress
 from cairn.store import LocalFolder, RemoteFile

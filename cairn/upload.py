@@ -8,17 +8,17 @@ missing.
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from threading import Event
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urljoin
 
-from cairn.errors import ConflictError, LocalFileError
+from cairn.errors import ConflictError, LocalFileError, NotAllowedError
 from cairn.http import Http, Request
 from cairn.progress import SILENT, Progress
 from cairn.scan import LocalFile
 from cairn.store import Digests, digest_file
-from cairn.transfer import run_throttled
+from cairn.transfer import Item, run_throttled
 
 CHUNK = 1 << 20
 DECLARED_AT_ONCE = 1000
@@ -58,6 +58,8 @@ class Upload:
         self._dataset = dataset
         self._jobs = jobs
         self._progress = progress
+        self._address = ""
+        self._hashed: dict[str, Hashed] = {}
         self._settled: set[str] = set()
         self._stopped = Event()
         self._sent_files = 0
@@ -70,91 +72,85 @@ class Upload:
             LocalFileError: a file changed or vanished meanwhile; nothing is committed.
             CairnError: the service refuses; what has arrived is kept and a next run goes on from there.
         """
+        if not files:
+            raise LocalFileError("There is no file to upload.")
         self._progress.expect(files=len(files), size=sum(file.size for file in files))
-        opened = self._http.json(
-            "POST", f"{self._dataset}/uploads", body={"branch": branch} if branch else {}
-        )
-        address = f"{self._dataset}/uploads/{opened['id']}"
+        on_branch = {"branch": branch} if branch else {}
+        opened = self._http.json("POST", f"{self._dataset}/uploads", body=on_branch)
+        self._address = f"{self._dataset}/uploads/{opened['id']}"
         with ThreadPoolExecutor(self._jobs) as hashers, ThreadPoolExecutor(self._jobs) as senders:
-            hashed: dict[str, Hashed] = {}
             try:
-                run_throttled(senders, self._send, self._parcels(address, self._hash(hashers, files, hashed)))
-                commit = self._commit(address, {"message": message, "branch": branch}, hashed, senders)
+                run_throttled(senders, self._send, self._parcels(self._hash(hashers, files)))
+                commit = self._commit({"message": message, **on_branch}, senders)
             except BaseException:
                 self._stopped.set()
                 raise
         return Uploaded(commit, self._sent_files, self._sent_bytes)
 
-    def _hash(
-        self, pool: ThreadPoolExecutor, files: Sequence[LocalFile], hashed: dict[str, Hashed]
-    ) -> Iterator[list[Hashed]]:
-        for start in range(0, len(files), DECLARED_AT_ONCE):
-            chunk = files[start : start + DECLARED_AT_ONCE]
+    def _hash(self, pool: ThreadPoolExecutor, files: Sequence[LocalFile]) -> Iterator[Sequence[Hashed]]:
+        for chunk in _chunks(files):
             rows = list(pool.map(_hash_file, chunk))
-            hashed |= {row.file.path: row for row in rows}
+            self._hashed |= {row.file.path: row for row in rows}
             yield rows
 
-    def _parcels(self, address: str, chunks: Iterable[list[Hashed]]) -> Iterator["Parcel"]:
+    def _declare(self, chunk: Sequence[Hashed]) -> Sequence[Mapping[str, Any]]:
+        """Name files and their hashes to the service; the answers have the order of the question."""
+        rows = [{"path": row.file.path, **asdict(row.digests)} for row in chunk]
+        answer = self._http.json("POST", f"{self._address}/files", body={"files": rows})
+        return cast("Sequence[Mapping[str, Any]]", answer["files"])
+
+    def _parcels(self, chunks: Iterable[Sequence[Hashed]]) -> Iterator["Parcel"]:
         """Declare each chunk and yield what has to be sent for it, every content once."""
         for chunk in chunks:
-            rows = [
-                {
-                    "path": row.file.path,
-                    "size": row.digests.size,
-                    "md5": row.digests.md5,
-                    "sha256": row.digests.sha256,
-                }
-                for row in chunk
-            ]
-            answer = self._http.json("POST", f"{address}/files", body={"files": rows})
-            for parcel in self._sort(address, chunk, answer["files"]):
+            for parcel in self._sort(chunk, self._declare(chunk)):
                 self._sent_files += len(parcel.rows)
                 self._sent_bytes += parcel.size
                 yield parcel
 
-    def _sort(
-        self, address: str, chunk: Sequence[Hashed], answers: Sequence[Mapping[str, Any]]
-    ) -> Iterator["Parcel"]:
+    def _sort(self, chunk: Sequence[Hashed], answers: Sequence[Mapping[str, Any]]) -> Iterator["Parcel"]:
         small: list[Hashed] = []
-        # Answers come in the order of the question; a path may come back in another spelling (Unicode NFC).
         for row, told in zip(chunk, answers, strict=True):
             if told["status"] == "present" or row.digests.md5 in self._settled:
                 self._progress.advance(files=1, size=row.digests.size)
                 continue
             self._settled.add(row.digests.md5)
-            place = _place(self._http, address, told)
+            place = self._place(told)
             if row.digests.size < SMALL and self._http.is_own(place.url):
                 small.append(row)
             else:
                 yield Parcel((row,), place)
-        yield from _batches(self._http.url(f"{address}/objects"), small)
+        yield from _batches(self._http.url(f"{self._address}/objects"), small)
+
+    def _place(self, told: Mapping[str, Any]) -> "Place":
+        own = self._http.url(f"{self._address}/objects/{told['md5']}")
+        signed = told.get("upload") or {}
+        url = urljoin(own, signed.get("url") or own)
+        return Place(url, signed.get("headers") or {}, signed.get("method") or "PUT")
 
     def _send(self, parcel: "Parcel") -> None:
-        self._http.send(parcel.request(self._stopped))
+        try:
+            self._http.send(parcel.request(self._stopped))
+        except NotAllowedError:
+            if self._http.is_own(parcel.place.url):
+                raise
+            # A signed address lives minutes, and this one may have waited longer.
+            (told,) = self._declare(parcel.rows)
+            again = Parcel(parcel.rows, self._place(told))
+            self._http.send(again.request(self._stopped))
         self._progress.advance(files=len(parcel.rows), size=parcel.size)
 
-    def _commit(
-        self,
-        address: str,
-        body: Mapping[str, str | None],
-        hashed: Mapping[str, Hashed],
-        senders: ThreadPoolExecutor,
-    ) -> Mapping[str, Any]:
-        given = {name: value for name, value in body.items() if value is not None}
+    def _commit(self, body: Mapping[str, str], senders: ThreadPoolExecutor) -> Mapping[str, Any]:
         for mend in range(MENDS + 1):
             try:
-                commit: Mapping[str, Any] = self._http.json("POST", f"{address}/commit", body=given)
+                answer = self._http.json("POST", f"{self._address}/commit", body=body)
             except ConflictError as error:
-                lost = [hashed[path] for path in error.paths if path in hashed]
+                lost = [self._hashed[path] for path in error.paths if path in self._hashed]
                 if error.code != "bytes_missing" or not lost or mend == MENDS:
                     raise
                 self._settled -= {row.digests.md5 for row in lost}
-                chunks = [
-                    lost[start : start + DECLARED_AT_ONCE] for start in range(0, len(lost), DECLARED_AT_ONCE)
-                ]
-                run_throttled(senders, self._send, self._parcels(address, chunks))
+                run_throttled(senders, self._send, self._parcels(_chunks(lost)))
             else:
-                return commit
+                return cast("Mapping[str, Any]", answer)
         raise AssertionError
 
 
@@ -243,13 +239,9 @@ def _batches(url: str, rows: Sequence[Hashed]) -> Iterator[Parcel]:
         yield Parcel(tuple(batch), Place(url, {}, "POST"))
 
 
-def _place(http: Http, address: str, told: Mapping[str, Any]) -> Place:
-    own = http.url(f"{address}/objects/{told['md5']}")
-    signed = told.get("upload") or {}
-    url = urljoin(http.url("/"), signed.get("url") or own)
-    return (
-        Place(url, signed.get("headers") or {}, signed.get("method") or "PUT") if signed else Place(own, {})
-    )
+def _chunks(rows: Sequence[Item]) -> Iterator[Sequence[Item]]:
+    for start in range(0, len(rows), DECLARED_AT_ONCE):
+        yield rows[start : start + DECLARED_AT_ONCE]
 
 
 def _hash_file(file: LocalFile) -> Hashed:

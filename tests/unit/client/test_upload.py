@@ -79,6 +79,22 @@ def test_a_signed_address_gets_its_headers_and_no_token(service, other_host, upl
     assert service.files == {"a": b"content"}
 
 
+def test_a_signed_address_that_expired_is_asked_for_again(service, other_host, upload, tmp_path):
+    (tmp_path / "a").write_bytes(b"content")
+    service.signed_url = f"{other_host.url}/signed"
+    service.objects = other_host.objects
+    other_host.faults = [("/signed", "403")]
+    upload.run(scan_folder(tmp_path).files, message="m")
+    assert service.files == {"a": b"content"}
+    assert len(service.requests("/uploads/1/files")) == 2
+
+
+def test_nothing_to_upload_is_told_before_asking(service, upload):
+    with pytest.raises(LocalFileError, match="no file"):
+        upload.run([], message="m")
+    assert service.log == []
+
+
 @pytest.mark.parametrize("content", [b"123", b"123456789"])
 def test_a_file_that_changes_meanwhile_commits_nothing(service, http, tmp_path, content):
     target = tmp_path / "a"
