@@ -1,8 +1,6 @@
 """The Python interface: a service, its datasets, and a dataset at one version."""
 
-import base64
 import io
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -10,7 +8,7 @@ from typing import Any, BinaryIO, cast
 from urllib.parse import quote
 
 from cairn.address import clean_path, parse_address
-from cairn.errors import CairnError, NotFoundError, UnavailableError, VerificationError
+from cairn.errors import NotFoundError, UnavailableError, VerificationError
 from cairn.http import Http, Request
 from cairn.progress import SILENT, Progress
 from cairn.scan import scan_folder
@@ -141,11 +139,11 @@ class Snapshot:
         }
         return self._http.rows(f"{self.dataset.api_path}/tree", query)
 
-    def files(self, selection: Selection = EVERYTHING) -> Iterator[RemoteFile]:
-        """Yield every file of the version."""
-        for row in self._http.lines(f"{self.dataset.api_path}/manifest", {"ref": self.commit_id}):
-            if selection.takes(row["path"]):
-                yield _remote_file(row)
+    def files(self, path: str = "") -> Iterator[RemoteFile]:
+        """Yield every file of the version, or those below a folder; a file's path means that file."""
+        query = {"ref": self.commit_id, "path": clean_path(path) or None}
+        for row in self._http.lines(f"{self.dataset.api_path}/manifest", query):
+            yield _remote_file(row)
 
     def open(self, path: str) -> BinaryIO:
         """Return a file's bytes as a stream; they are not verified."""
@@ -228,16 +226,8 @@ class Snapshot:
 
     def _files_at(self, path: str) -> list[RemoteFile]:
         """Return the file at a path, or all files of the folder there; nothing if there is neither."""
-        url = self._http.url(
-            f"{self.dataset.api_path}/files/{quote(path)}", {"ref": self.commit_id, "redirect": 0}
-        )
         try:
-            return [_described_file(path, self._http.send(Request("HEAD", url)).headers)]
-        except CairnError as error:
-            if error.status not in (400, 404):
-                raise
-        try:
-            return [_remote_file(row) for row in self.tree(path, recursive=True) if row["type"] == "file"]
+            return list(self.files(path))
         except NotFoundError:
             return []
 
@@ -254,16 +244,11 @@ def _above(path: str) -> Iterator[str]:
         yield path
 
 
-def _described_file(path: str, headers: Mapping[str, str]) -> RemoteFile:
-    """Return what a file's own headers say: ``Repr-Digest`` (RFC 9530), and the MD5 that is its ``ETag``."""
-    digest = re.search(r"sha-256=:([A-Za-z0-9+/=]+):", headers.get("Repr-Digest", ""))
-    sha256 = base64.b64decode(digest[1]).hex() if digest else ""
-    etag = headers.get("ETag", "").strip('"')
-    md5 = etag if re.fullmatch(r"[0-9a-f]{32}", etag) else ""
-    if not (sha256 or md5):
-        raise UnavailableError(f"The service names no hash for {path!r}, so it cannot be verified.")
-    return RemoteFile(path, int(headers["Content-Length"]), md5, sha256)
-
-
 def _remote_file(row: Mapping[str, Any]) -> RemoteFile:
-    return RemoteFile(str(row["path"]), int(row["size"]), str(row["md5"]), str(row.get("sha256") or ""))
+    return RemoteFile(
+        path=str(row["path"]),
+        size=int(row["size"] or 0),
+        md5=str(row["md5"] or ""),
+        sha256=str(row.get("sha256") or ""),
+        problem=str(row.get("problem") or ""),
+    )

@@ -35,7 +35,7 @@ def compare_folder(local: Sequence[LocalFile], remote: Iterable[RemoteFile], *, 
 
     def is_same(file: LocalFile) -> bool:
         other = there[file.path]
-        if file.size != other.size:
+        if other.problem or file.size != other.size:
             return False
         digests = digest_file(file.source)
         return digests.sha256 == other.sha256 if other.sha256 else digests.md5 == other.md5

@@ -30,12 +30,18 @@ class Hash(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """One file of a version; a hash that is not known is "", but never both."""
+    """One file of a version.
+
+    Attributes:
+        sha256: "" where the version records none.
+        problem: why the file cannot be read; "" if it can. Then size and hashes mean nothing.
+    """
 
     path: str
     size: int
     md5: str
     sha256: str = ""
+    problem: str = ""
 
     def hasher(self) -> Hash:
         """Return a hash object of the strongest kind that the version records."""
@@ -43,7 +49,7 @@ class RemoteFile:
 
     def matches(self, hasher: Hash, size: int) -> bool:
         """Tell whether bytes of this hash and size are this file's."""
-        return size == self.size and hasher.hexdigest() == (self.sha256 or self.md5)
+        return not self.problem and size == self.size and hasher.hexdigest() == (self.sha256 or self.md5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +126,7 @@ class LocalFolder:
         target = self.target(file.path)
         self._make_folder(target.parent)
         # The hash in the name keeps a part of one version from being continued with bytes of another.
-        tail = f".{(file.sha256 or file.md5)[:8]}.partial"
+        tail = f".{file.md5[:8]}.partial"
         name = target.name
         if len(os.fsencode(name)) + len(tail) > LONGEST_NAME:
             name = hashlib.md5(os.fsencode(name), usedforsecurity=False).hexdigest()

@@ -10,13 +10,21 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from glob import escape
 from itertools import pairwise
 from threading import Event, Semaphore
 from typing import BinaryIO, TypeVar, cast
 from urllib.parse import quote
 
 from cairn.archive import TarStream
-from cairn.errors import CairnError, LocalFileError, NotAllowedError, PartialError, VerificationError
+from cairn.errors import (
+    CairnError,
+    LocalFileError,
+    NotAllowedError,
+    NotFoundError,
+    PartialError,
+    VerificationError,
+)
 from cairn.http import Http
 from cairn.progress import SILENT, Progress
 from cairn.store import LocalFolder, RemoteFile
@@ -28,6 +36,8 @@ REQUEST_COST = 128 << 10
 FEWEST_FOR_ARCHIVE = 16
 IN_FLIGHT = 64
 BATCH = 256
+# Patterns that the service takes; an archive with lost files is refused, naming them.
+MOST_EXCLUDED = 50
 
 Item = TypeVar("Item")
 
@@ -156,6 +166,9 @@ class Download:
         return present
 
     def _fetch(self, file: RemoteFile) -> None:
+        if file.problem:
+            self._failures[file.path] = file.problem
+            return
         try:
             try:
                 self._fetch_whole(file)
@@ -198,23 +211,30 @@ class Download:
         two cores with 10,000 files of 60 KB).
         """
         folder, wanted = job
-        query = {"ref": self._ref, "path": folder or None}
         try:
-            with (
-                self._http.body(f"{self._dataset}/archive.tar", query) as body,
-                io.BufferedReader(body, SMALL) as stream,
-            ):
-                archive = TarStream(cast("BinaryIO", stream))
-                for member in archive:
-                    # Archives made for people have one folder at the top.
-                    file = wanted.get(member.path) or wanted.get(member.path.partition("/")[2])
-                    if file is not None and file.size == member.size:
-                        self._save(file, archive.chunks())
+            try:
+                self._read_archive(folder, wanted, exclude=())
+            except NotFoundError as error:
+                if not 0 < len(error.paths) <= MOST_EXCLUDED:
+                    raise
+                self._read_archive(folder, wanted, exclude=[escape(path) for path in error.paths])
         except NotAllowedError:
             raise
         except CairnError:
             # No failure yet: what is missing now is asked for by name, and says what is wrong with it.
             return
+
+    def _read_archive(self, folder: str, wanted: Mapping[str, RemoteFile], *, exclude: Sequence[str]) -> None:
+        query = {"ref": self._ref, "path": folder or None, "exclude": list(exclude)}
+        with (
+            self._http.body(f"{self._dataset}/archive.tar", query) as body,
+            io.BufferedReader(body, SMALL) as stream,
+        ):
+            archive = TarStream(cast("BinaryIO", stream))
+            for member in archive:
+                file = wanted.get(member.path)
+                if file is not None and file.size == member.size:
+                    self._save(file, archive.chunks())
 
     def _save(self, file: RemoteFile, content: Iterable[bytes]) -> None:
         if self._stopped.is_set():

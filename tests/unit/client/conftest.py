@@ -33,6 +33,7 @@ class Service(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.files: dict[str, bytes] = {}
         self.claimed: dict[str, bytes] = {}
+        self.lost: set[str] = set()
         self.objects: dict[str, bytes] = {}
         self.declared: dict[str, str] = {}
         self.faults: list[tuple[str, str]] = []
@@ -51,6 +52,8 @@ class Service(ThreadingHTTPServer):
         return ""
 
     def row(self, path: str) -> dict[str, object]:
+        if path in self.lost:
+            return {"path": path, "size": None, "md5": None, "sha256": None, "problem": "lost"}
         content = self.claimed.get(path, self.files[path])
         return {
             "path": path,
@@ -103,9 +106,20 @@ class Handler(BaseHTTPRequestHandler):
                 return
             self.json(200, [self.server.row(path) for path in sorted(below)])
         elif route == "/manifest":
-            lines = "".join(json.dumps(self.server.row(path)) + "\n" for path in sorted(files))
-            self.answer(200, lines.encode())
+            root = query.get("path", "")
+            rows = [
+                self.server.row(path)
+                for path in sorted(files)
+                if f"{path}/".startswith(f"{root}/" * bool(root))
+            ]
+            if root and not rows:
+                self.problem(404, "no such path")
+                return
+            self.answer(200, "".join(json.dumps(row) + "\n" for row in rows).encode())
         elif route == "/archive.tar":
+            if self.server.lost - set(parse_qs(urlsplit(self.path).query).get("exclude", ())):
+                self.problem(410, "lost", paths=sorted(self.server.lost))
+                return
             self.answer(200, self.archive(query.get("path", "")), cut=fault == "cut")
         elif route.startswith("/files/"):
             path = unquote(route.removeprefix("/files/"))

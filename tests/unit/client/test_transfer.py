@@ -118,6 +118,16 @@ def test_an_archive_that_fails_is_replaced_by_single_files(service, snapshot, tm
     assert tree(tmp_path) == service.files
 
 
+def test_lost_files_are_named_and_do_not_cost_the_others_their_archive(service, snapshot, tmp_path):
+    service.files = {f"{number:03}": b"12345" for number in range(50)}
+    service.lost = {"007", "013"}
+    with pytest.raises(PartialError) as caught:
+        snapshot.download(tmp_path)
+    assert caught.value.failures == {"007": "lost", "013": "lost"}
+    assert len(tree(tmp_path)) == 48
+    assert not service.requests("/files/")
+
+
 def test_a_broken_archive_stream_is_continued(service, snapshot, tmp_path):
     service.files = {f"{number:03}": os.urandom(5000) for number in range(300)}
     service.faults = [("/archive.tar", "cut")]
@@ -152,7 +162,6 @@ def test_many_named_paths_are_found_by_one_manifest(service, snapshot, tmp_path)
     snapshot.download(tmp_path, [f"f/{number}" for number in range(40)])
     assert len(tree(tmp_path)) == 40
     assert len(service.requests("/manifest")) == 1
-    assert not service.requests("/tree?path")
 
 
 def test_a_path_that_does_not_exist_is_named_before_anything_is_fetched(service, snapshot, tmp_path):
