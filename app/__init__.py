@@ -11,12 +11,14 @@ from app.accounts import pages as accounts_pages
 from app.config import Config
 from app.namespaces import api as namespaces_api
 from app.services import Services, build
+from app.storage_sites import api as storage_sites_api
 from app.web.context import EXTENSION
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 API_ROUTES = (
     accounts_api.routes,
     namespaces_api.routes,
+    storage_sites_api.routes,
 )
 PAGES = (accounts_pages.pages,)
 

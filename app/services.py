@@ -6,9 +6,11 @@ from datetime import UTC, datetime
 
 from app.accounts.service import AccountService
 from app.config import Config
+from app.datasets.store import count_bound
 from app.db import Database
 from app.jobs import Jobs, open_queue, ping_queue
 from app.namespaces.service import NamespaceService
+from app.storage_sites.service import SiteService
 from app.vault import Keyring, Vault, load_keyring
 
 Probe = Callable[[], None]
@@ -26,6 +28,7 @@ class Services:
     vault: Vault
     accounts: AccountService
     namespaces: NamespaceService
+    sites: SiteService
     probes: Mapping[str, Probe]
     setup_link: str | None
 
@@ -51,6 +54,8 @@ def build(config: Config, *, clock: Callable[[], datetime] = utc_now) -> Service
     jobs = Jobs(database, queue, clock)
     namespaces = NamespaceService(database, clock)
     accounts = AccountService(database, clock, namespaces, sign_in_attempts=config.login_attempts)
+    sites = SiteService(database, clock, vault, config, count_bound)
+    sites.prepare_first_start()
     return Services(
         config=config,
         clock=clock,
@@ -60,6 +65,7 @@ def build(config: Config, *, clock: Callable[[], datetime] = utc_now) -> Service
         vault=vault,
         accounts=accounts,
         namespaces=namespaces,
+        sites=sites,
         probes={"database": database.ping, "queue": lambda: ping_queue(queue)},
         setup_link=_setup_link(config, accounts),
     )

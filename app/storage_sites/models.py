@@ -1,0 +1,96 @@
+"""Storage sites: values and pure rules."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import NewType
+
+from app.errors import FieldFault, UnsupportedError, ValidationError
+
+SiteId = NewType("SiteId", int)
+
+BUILT_IN = "local"
+
+
+class Provider(StrEnum):
+    """What kind of store a site is."""
+
+    LOCAL = "local"
+    S3 = "s3"
+    GCS = "gcs"
+    AZURE = "azure"
+    SSH = "ssh"
+    WEBDAV = "webdav"
+    HTTP = "http"
+
+
+AVAILABLE = frozenset({Provider.LOCAL})
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A configured place for bytes; its credentials are kept apart and never shown.
+
+    Attributes:
+        url: for ``local`` an absolute folder, else an address of the provider's scheme.
+    """
+
+    id: SiteId
+    name: str
+    provider: Provider
+    url: str
+    endpoint_url: str | None
+    region: str | None
+    has_credentials: bool
+    created_at: datetime
+
+
+class Outcome(StrEnum):
+    """What a probe found."""
+
+    OK = "ok"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One thing that a site was tried for."""
+
+    name: str
+    outcome: Outcome
+    detail: str
+
+
+def require_available(provider: Provider) -> None:
+    """Refuse providers that this installation does not have.
+
+    Raises:
+        UnsupportedError: it is one of them.
+    """
+    if provider not in AVAILABLE:
+        names = ", ".join(sorted(AVAILABLE))
+        raise UnsupportedError(
+            f"this installation has no storage provider {provider.value!r}; it has: {names}"
+        )
+
+
+def parse_local_url(raw: str, roots: Sequence[Path]) -> str:
+    """Return the folder of a local site, normalised, without symbolic links.
+
+    Raises:
+        ValidationError: it is not absolute, or lies below none of the allowed folders.
+    """
+    folder = Path(raw)
+    if "\0" in raw or not folder.is_absolute() or ".." in folder.parts:
+        raise _refused("it must be an absolute folder without '..'")
+    resolved = folder.resolve()
+    if not any(resolved.is_relative_to(root.resolve()) for root in roots):
+        raise _refused("it lies outside of the folders that the setting allowed_storage_roots names")
+    return str(resolved)
+
+
+def _refused(reason: str) -> ValidationError:
+    return ValidationError(f"the url cannot be used: {reason}", [FieldFault("/url", reason)])
