@@ -145,6 +145,13 @@ class Snapshot:
         for row in self._http.lines(f"{self.dataset.api_path}/manifest", query):
             yield _remote_file(row)
 
+    def files_at(self, path: str) -> list[RemoteFile]:
+        """Return the file at a path, or all files of the folder there; nothing if there is neither."""
+        try:
+            return list(self.files(path))
+        except NotFoundError:
+            return []
+
     def open(self, path: str) -> BinaryIO:
         """Return a file's bytes as a stream; they are not verified."""
         address = f"{self.dataset.api_path}/files/{quote(clean_path(path))}"
@@ -213,7 +220,7 @@ class Snapshot:
         ]
         rows: Iterable[RemoteFile]
         if len(wanted) <= FEW_PATHS:
-            rows = [file for path in wanted for file in self._files_at(path)]
+            rows = [file for path in wanted for file in self.files_at(path)]
         else:
             rows = list(_at_or_below(self.files(), set(wanted)))
         found = {file.path for file in rows}
@@ -223,13 +230,6 @@ class Snapshot:
             listed = ", ".join(repr(path) for path in missing)
             raise NotFoundError(f"Not in this version: {listed}.", code="path_not_found", paths=missing)
         return list(rows), roots
-
-    def _files_at(self, path: str) -> list[RemoteFile]:
-        """Return the file at a path, or all files of the folder there; nothing if there is neither."""
-        try:
-            return list(self.files(path))
-        except NotFoundError:
-            return []
 
 
 def _at_or_below(files: Iterable[RemoteFile], wanted: set[str]) -> Iterator[RemoteFile]:

@@ -74,9 +74,8 @@ def status(
     folder = clean_path(target)
     there = [
         file
-        for file in session.dataset(address).at(address.ref).files()
-        if (not folder or file.path == folder or file.path.startswith(f"{folder}/"))
-        and selection.takes(file.path.removeprefix(f"{folder}/"))
+        for file in session.dataset(address).at(address.ref).files_at(folder)
+        if selection.takes(file.path.removeprefix(f"{folder}/"))
     ]
     comparison = compare_folder(scan.files, there, jobs=jobs)
     marked = {"A": comparison.added, "M": comparison.changed, "D": comparison.missing}

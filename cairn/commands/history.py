@@ -46,7 +46,8 @@ def diff(session: Session, *, address: Address, old: str, new: str | None, path:
     """
     dataset = session.dataset(address)
     target = new or dataset.at(address.ref).commit_id
-    changes = dataset.compare(old, target, prefix=clean_path(path) or address.path)
+    folder = clean_path(path) or address.path
+    changes = dataset.compare(old, target, prefix=f"{folder}/" if folder else "")
     session.show(changes, _change_lines(changes))
 
 
