@@ -9,6 +9,7 @@ import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -75,7 +76,7 @@ class ImmutableCache:
         """Return the cached bytes or None."""
         try:
             return self._path(kind, address).read_bytes()
-        except FileNotFoundError:
+        except OSError:
             return None
 
     def keep(self, kind: str, address: str, content: bytes) -> None:
@@ -84,10 +85,14 @@ class ImmutableCache:
         temporary = path.with_name(f"{path.name}.{secrets.token_hex(6)}.tmp")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(content)
+            with temporary.open("xb") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())  # or a power cut leaves an empty file, believed for ever
             temporary.replace(path)
         except OSError:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):
+                temporary.unlink()
 
     def trim(self) -> int:
         """Remove the least recently read files until the cache fits; return the bytes freed."""
