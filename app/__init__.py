@@ -9,9 +9,13 @@ from app import web
 from app.accounts import api as accounts_api
 from app.accounts import pages as accounts_pages
 from app.config import Config
+from app.datasets import api as datasets_api
+from app.downloads import api as downloads_api
 from app.namespaces import api as namespaces_api
 from app.services import Services, build
 from app.storage_sites import api as storage_sites_api
+from app.versions import api as versions_api
+from app.versions import content_api, uploads_api
 from app.web.context import EXTENSION
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
@@ -19,6 +23,11 @@ API_ROUTES = (
     accounts_api.routes,
     namespaces_api.routes,
     storage_sites_api.routes,
+    datasets_api.routes,
+    versions_api.routes,
+    content_api.routes,
+    uploads_api.routes,
+    downloads_api.routes,
 )
 PAGES = (accounts_pages.pages,)
 

@@ -2,16 +2,28 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from app.accounts.service import AccountService
 from app.config import Config
+from app.datasets import service as datasets_service
+from app.datasets.models import DatasetId
+from app.datasets.service import DatasetService, LocalRoles
 from app.datasets.store import count_bound
 from app.db import Database
-from app.jobs import Jobs, open_queue, ping_queue
+from app.downloads.service import DownloadService
+from app.jobs import Handler, Jobs, open_queue, ping_queue
 from app.namespaces.service import NamespaceService
 from app.storage_sites.service import SiteService
 from app.vault import Keyring, Vault, load_keyring
+from app.versions import service as versions_service
+from app.versions.lookup import LookupService
+from app.versions.service import VersionService
+from app.versions.uploads import UploadService
+from gitops.cache import ImmutableCache
+from gitops.forge import LocalForge
+from gitops.gitrepo import prepare_libgit2
+from gitops.snapshot import ReadCaches
 
 Probe = Callable[[], None]
 
@@ -29,8 +41,12 @@ class Services:
     accounts: AccountService
     namespaces: NamespaceService
     sites: SiteService
+    datasets: DatasetService
+    versions: VersionService
+    uploads: UploadService
+    lookup: LookupService
+    downloads: DownloadService
     probes: Mapping[str, Probe]
-    setup_link: str | None
 
     def close(self) -> None:
         """Stop the job threads and close the database."""
@@ -56,6 +72,33 @@ def build(config: Config, *, clock: Callable[[], datetime] = utc_now) -> Service
     accounts = AccountService(database, clock, namespaces, sign_in_attempts=config.login_attempts)
     sites = SiteService(database, clock, vault, config, count_bound)
     sites.prepare_first_start()
+    if config.admin_token is not None:
+        accounts.create_first_admin(config.admin_token)
+    prepare_libgit2()
+    cache = ImmutableCache(config.home.absolute() / "cache", max_bytes=config.cache_bytes)
+    datasets = DatasetService(
+        config=config,
+        database=database,
+        jobs=jobs,
+        clock=clock,
+        namespaces=namespaces,
+        sites=sites,
+        roles=LocalRoles(database, namespaces),
+        forge=LocalForge(),
+        caches=ReadCaches(cache),
+    )
+    versions = VersionService(
+        datasets=datasets,
+        database=database,
+        jobs=jobs,
+        cache=cache,
+        clock=clock,
+        git_timeout_s=config.git_timeout_s,
+    )
+    uploads = UploadService(
+        datasets=datasets, versions=versions, database=database, clock=clock, days=config.upload_days
+    )
+    _connect_jobs(jobs, datasets, versions, uploads, cache)
     return Services(
         config=config,
         clock=clock,
@@ -66,12 +109,50 @@ def build(config: Config, *, clock: Callable[[], datetime] = utc_now) -> Service
         accounts=accounts,
         namespaces=namespaces,
         sites=sites,
+        datasets=datasets,
+        versions=versions,
+        uploads=uploads,
+        lookup=LookupService(datasets),
+        downloads=DownloadService(datasets),
         probes={"database": database.ping, "queue": lambda: ping_queue(queue)},
-        setup_link=_setup_link(config, accounts),
     )
 
 
-def _setup_link(config: Config, accounts: AccountService) -> str | None:
-    """Return the address at which the first administrator is made, if there is none yet."""
-    raw = accounts.prepare_first_start(config.admin_token)
-    return None if raw is None else f"{config.public_url}/setup/{raw}"
+def _connect_jobs(
+    jobs: Jobs,
+    datasets: DatasetService,
+    versions: VersionService,
+    uploads: UploadService,
+    cache: ImmutableCache,
+) -> None:
+    """Say who carries out each kind of job, and which ones come round by themselves."""
+    per_dataset: Mapping[str, Callable[[DatasetId], object]] = {
+        datasets_service.CREATE: datasets.finish_creation,
+        datasets_service.BIND: datasets.record_binding,
+        versions_service.COMMITTED: versions.after_commit,
+        versions_service.MAINTAIN: versions.maintain,
+    }
+    for kind, act in per_dataset.items():
+        jobs.register(kind, _for_dataset(act))
+    periodic: Mapping[str, Callable[[], object]] = {
+        datasets_service.PURGE: datasets.purge_due,
+        "uploads.expire": uploads.expire,
+        "cache.trim": cache.trim,
+    }
+    for kind, call in periodic.items():
+        jobs.register(kind, _alone(call))
+        jobs.schedule(kind, timedelta(hours=1))
+
+
+def _for_dataset(act: Callable[[DatasetId], object]) -> Handler:
+    def handle(payload: Mapping[str, object]) -> None:
+        act(DatasetId(int(str(payload["dataset"]))))
+
+    return handle
+
+
+def _alone(call: Callable[[], object]) -> Handler:
+    def handle(_payload: Mapping[str, object]) -> None:
+        call()
+
+    return handle

@@ -380,7 +380,7 @@ class DataRepo:
     def _reverting(self, undone: CommitId) -> Build:
         target = self.git.read_commit(undone)
         if not target.parents:
-            raise ConflictError("the first version of a dataset cannot be reverted")
+            raise InvalidRefError("the first version of a dataset cannot be reverted")
         parent = self.git.read_commit(target.parents[0])
 
         def build(base: Commit, pack: PackWriter) -> bytes | None:

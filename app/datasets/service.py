@@ -1,0 +1,626 @@
+"""Datasets: create, find, bind, and the one gate through which everything else reaches a repository."""
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from app.access import (
+    READS,
+    AccessLevel,
+    Action,
+    Actor,
+    RoleSource,
+    Scope,
+    Visibility,
+    allows,
+    effective_level,
+)
+from app.accounts.service import find_user, users_by_id
+from app.config import Config
+from app.datasets import ledger, store
+from app.datasets.models import (
+    DEFAULT_BRANCH,
+    Dataset,
+    DatasetFilter,
+    DatasetId,
+    Member,
+    ObjectFacts,
+    checked_description,
+    checked_name,
+    checked_path,
+    checked_topics,
+    path_of_name,
+)
+from app.datasets.pool import Pool
+from app.db import Connection, Database
+from app.errors import BadRequestError, ForbiddenError, MissingError, TakenError, UnauthenticatedError
+from app.jobs import Jobs
+from app.namespaces.models import Namespace, NamespaceId
+from app.namespaces.service import NamespaceService
+from app.storage_sites.models import Site
+from app.storage_sites.service import SiteService
+from gitops import layout
+from gitops.cache import MemoryCache
+from gitops.changes import ChangeSet
+from gitops.datarepo import DataRepo
+from gitops.errors import IntegrityError, NothingToCommitError
+from gitops.forge import Forge
+from gitops.gitrepo import GitRepo
+from gitops.model import CommitId, Signature, Totals
+from gitops.snapshot import ReadCaches, Snapshot
+
+CREATE = "dataset.create"
+BIND = "dataset.bind"
+PURGE = "dataset.purge"
+_SERVICE_NAME = "Cairn"
+_SERVICE_EMAIL = "cairn@localhost"
+_OPEN_REPOSITORIES = 256
+_MEMBERS_SHOWN = 1000
+
+NEEDED = {
+    Action.SEE: "guest",
+    Action.READ: "reporter",
+    Action.WRITE: "developer",
+    Action.MAINTAIN: "maintainer",
+    Action.OWN: "owner",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OpenDataset:
+    """A dataset that an actor was let into, for one action."""
+
+    dataset: Dataset
+    actor: Actor
+    level: AccessLevel
+    repo: DataRepo
+    found_pool: Pool | None
+
+    @property
+    def pool(self) -> Pool:
+        """The dataset's bytes.
+
+        Raises:
+            TakenError: no storage site is bound yet (code ``storage_site_unbound``).
+        """
+        if self.found_pool is None:
+            raise TakenError(
+                f"{self.dataset.full_path} has no storage site yet; a maintainer chooses one, once",
+                code="storage_site_unbound",
+            )
+        return self.found_pool
+
+    @property
+    def is_public(self) -> bool:
+        """Everybody may read it, so shared caches may keep answers."""
+        return self.dataset.visibility is Visibility.PUBLIC
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """What a dataset's page and JSON say beside the dataset itself."""
+
+    dataset: Dataset
+    level: AccessLevel
+    site: Site | None
+    head: CommitId | None
+    totals: Totals
+    stored_objects: int
+    stored_bytes: int
+    problem: str | None
+
+
+class LocalRoles(RoleSource):
+    """Membership from the local tables: on the dataset itself, or on its namespace."""
+
+    def __init__(self, database: Database, namespaces: NamespaceService) -> None:
+        self._database = database
+        self._namespaces = namespaces
+
+    def membership(self, actor: Actor, *, dataset: int, namespace: int) -> AccessLevel:
+        """Return the higher of the two levels."""
+        if actor.user is None:
+            return AccessLevel.NONE
+        with self._database.reading() as connection:
+            own = store.member_level(connection, DatasetId(dataset), actor.user)
+            inherited = self._namespaces.membership(connection, NamespaceId(namespace), actor.user)
+        return max(own, inherited)
+
+
+class DatasetService:
+    """The registry of datasets and the single gate to their contents."""
+
+    def __init__(
+        self,
+        *,
+        config: Config,
+        database: Database,
+        jobs: Jobs,
+        clock: Callable[[], datetime],
+        namespaces: NamespaceService,
+        sites: SiteService,
+        roles: RoleSource,
+        forge: Forge,
+        caches: ReadCaches,
+    ) -> None:
+        self._config = config
+        self._database = database
+        self._jobs = jobs
+        self._clock = clock
+        self._namespaces = namespaces
+        self._sites = sites
+        self._roles = roles
+        self._forge = forge
+        self._caches = caches
+        self._repositories: MemoryCache[DatasetId, GitRepo] = MemoryCache(max_weight=_OPEN_REPOSITORIES)
+        self._checked: MemoryCache[tuple[DatasetId, CommitId], str] = MemoryCache(max_weight=4096)
+
+    # The gate
+
+    def open(self, actor: Actor, dataset: int | str, action: Action) -> OpenDataset:
+        """Return a dataset to an actor who may do ``action`` with it.
+
+        Raises:
+            MissingError: there is none, or the actor may not know that there is.
+            UnauthenticatedError, ForbiddenError: the actor may see it but not do this.
+            IntegrityError: a change is asked for where the repository contradicts the registry.
+        """
+        found = self._visible(actor, dataset)
+        level = self._level(actor, found)
+        if found.deletion_due and not (level >= AccessLevel.OWNER and action in (Action.SEE, Action.OWN)):
+            raise _missing(dataset)
+        self._demand(actor, action, level, found)
+        opened = self._opened(found, actor, level)
+        if action not in READS and not found.deletion_due:
+            problem = self._binding_problem(opened)
+            if problem:
+                raise IntegrityError(f"{found.full_path} takes no changes: {problem}")
+        return opened
+
+    def open_for_upkeep(self, dataset: DatasetId) -> OpenDataset:
+        """Return any dataset to the service itself: jobs and the administrator's commands."""
+        with self._database.reading() as connection:
+            found = store.find_by_id(connection, dataset)
+        if found is None:
+            raise _missing(dataset)
+        return self._opened(found, Actor(), AccessLevel.OWNER)
+
+    def all_ids(self) -> list[DatasetId]:
+        """Return the ids of all datasets, for upkeep."""
+        with self._database.reading() as connection:
+            return store.living_ids(connection)
+
+    def _visible(self, actor: Actor, dataset: int | str) -> Dataset:
+        with self._database.reading() as connection:
+            if isinstance(dataset, int) or dataset.isdigit():
+                found = store.find_by_id(connection, int(dataset))
+            else:
+                namespace, _, path = dataset.rpartition("/")
+                found = store.find_by_path(connection, namespace, path)
+        if found is None or self._level(actor, found) < AccessLevel.GUEST:
+            raise _missing(dataset)
+        return found
+
+    def _level(self, actor: Actor, dataset: Dataset) -> AccessLevel:
+        own = self._roles.membership(actor, dataset=dataset.id, namespace=dataset.namespace_id)
+        return effective_level(actor, own, self._effective_visibility(dataset))
+
+    def _effective_visibility(self, dataset: Dataset) -> Visibility:
+        """A namespace that was closed later closes what lies in it."""
+        if dataset.visibility is Visibility.PRIVATE:
+            return dataset.visibility
+        home = self._namespace(dataset)
+        return min(dataset.visibility, home.visibility, key=lambda visibility: visibility.rank)
+
+    def _namespace(self, dataset: Dataset) -> Namespace:
+        with self._database.reading() as connection:
+            home = self._namespaces.find(connection, dataset.namespace_id)
+        assert home is not None  # a foreign key holds it
+        return home
+
+    def _demand(self, actor: Actor, action: Action, level: AccessLevel, dataset: Dataset) -> None:
+        least = action
+        if action is Action.WRITE and dataset.push_level > AccessLevel.DEVELOPER:
+            least = Action.MAINTAIN
+        if allows(actor, least, level):
+            return
+        if actor.is_anonymous:
+            raise UnauthenticatedError(f"sign in to change {dataset.full_path}")
+        if action not in READS and not actor.may_write:
+            raise ForbiddenError(
+                f"this token reads only; changing {dataset.full_path} needs the scope '{Scope.API}'",
+                code="insufficient_scope",
+            )
+        raise ForbiddenError(f"this needs the level {NEEDED[least]} in {dataset.full_path}")
+
+    def _opened(self, dataset: Dataset, actor: Actor, level: AccessLevel) -> OpenDataset:
+        pool = None
+        if dataset.site_id is not None:
+            objects = self._sites.open_store(dataset.site_id, dataset.id)
+            pool = Pool(dataset.id, objects, self._database, self._clock)
+        repository = self._repositories.get_or_make(
+            dataset.id, lambda: GitRepo(self.repository_path(dataset.id))
+        )
+        repo = DataRepo(
+            repository, pool.store if pool else None, self._caches, default_branch=dataset.default_branch
+        )
+        return OpenDataset(dataset, actor, level, repo, pool)
+
+    def repository_path(self, dataset: DatasetId) -> Path:
+        """Return the folder of a dataset's bare repository."""
+        return self._config.home.absolute() / "repos" / f"{dataset}.git"
+
+    # Creating
+
+    def create(
+        self,
+        actor: Actor,
+        *,
+        name: str,
+        namespace: int | str | None = None,
+        path: str | None = None,
+        description: str = "",
+        visibility: Visibility | None = None,
+        topics: Sequence[str] = (),
+        storage_site: int | str | None = None,
+    ) -> Dataset:
+        """Create a dataset, bound at once if a site is named.
+
+        Raises:
+            BadRequestError: the namespace does not exist, or is less visible than asked for.
+            ForbiddenError: the actor may not create datasets there.
+            TakenError: the path is taken.
+        """
+        if actor.user is None:
+            raise UnauthenticatedError("sign in to create a dataset")
+        if not actor.may_write:
+            raise ForbiddenError("this token reads only; creating a dataset needs the scope 'api'")
+        home = self._home(actor, namespace)
+        wanted = visibility or Visibility.PRIVATE
+        _refuse_wider(wanted, home)
+        site = self._sites.resolve(actor, storage_site) if storage_site is not None else None
+        title = checked_name(name)
+        now = self._clock()
+        values = {
+            "namespace_id": home.id,
+            "namespace_path": home.path,
+            "path": checked_path(path if path is not None else path_of_name(title)),
+            "name": title,
+            "description": checked_description(description),
+            "visibility": wanted.value,
+            "default_branch": DEFAULT_BRANCH,
+            "push_level": int(AccessLevel.DEVELOPER),
+            "site_id": site.id if site else None,
+            "created_at": now,
+            "updated_at": now,
+            "created_by": actor.user,
+            "is_ready": False,
+        }
+        with self._database.transaction() as connection:
+            dataset_id = store.insert_dataset(connection, values, checked_topics(list(topics)))
+            payload = {"dataset": dataset_id}
+            self._jobs.enqueue(connection, CREATE, str(dataset_id), payload, delay=timedelta(minutes=1))
+        author = self.signature(actor)
+        return self.finish_creation(dataset_id, author)
+
+    def finish_creation(self, dataset_id: DatasetId, author: Signature | None = None) -> Dataset:
+        """Give a registered dataset its repository; repeating it changes nothing."""
+        with self._database.reading() as connection:
+            dataset = store.find_by_id(connection, dataset_id)
+        if dataset is None:
+            raise _missing(dataset_id)
+        self._forge.create(dataset.full_path, description=dataset.description)
+        GitRepo.create(self.repository_path(dataset.id), branch=dataset.default_branch)
+        opened = self._opened(dataset, Actor(), AccessLevel.OWNER)
+        files = layout.first_files(self._record(dataset), name=dataset.name, description=dataset.description)
+        opened.repo.start(files, author=author or self.service_signature(), message="Create dataset")
+        with self._database.transaction() as connection:
+            store.update_dataset(connection, dataset.id, {"is_ready": True})
+        return dataset
+
+    def _home(self, actor: Actor, namespace: int | str | None) -> Namespace:
+        try:
+            address = actor.username if namespace is None else str(namespace)
+            return self._namespaces.open(actor, address, Action.WRITE).namespace
+        except MissingError as error:
+            raise BadRequestError(
+                f"there is no namespace {str(namespace)!r}", code="namespace_not_found"
+            ) from error
+
+    def _record(self, dataset: Dataset) -> layout.DatasetRecord:
+        site = None
+        if dataset.site_id is not None:
+            bound = self._sites.find(dataset.site_id)
+            url = self._sites.pool_url(bound, dataset.id)
+            site = layout.SiteRecord(bound.id, bound.name, bound.provider, url)
+        return layout.DatasetRecord(dataset.id, self.dvc_url(dataset.id), site)
+
+    def dvc_url(self, dataset: DatasetId) -> str:
+        """Return the address of the DVC remote."""
+        return f"{self._config.public_url}/dvc/{dataset}"
+
+    # Binding
+
+    def bind(self, actor: Actor, dataset: int | str, storage_site: int | str) -> Dataset:
+        """Bind the storage site, once and for ever; the same site again changes nothing.
+
+        Raises:
+            TakenError: another site is bound (code ``storage_site_bound``).
+        """
+        opened = self.open(actor, dataset, Action.MAINTAIN)
+        site = self._sites.resolve(actor, storage_site)
+        with self._database.transaction() as connection:
+            won = store.bind_site(connection, opened.dataset.id, site.id, now=self._clock())
+            bound = store.find_by_id(connection, opened.dataset.id)
+            if won:
+                payload = {"dataset": opened.dataset.id}
+                self._jobs.enqueue(
+                    connection, BIND, str(opened.dataset.id), payload, delay=timedelta(minutes=1)
+                )
+        assert bound is not None
+        if bound.site_id != site.id:
+            raise TakenError(
+                f"{bound.full_path} is bound to another storage site; the choice is made once and for ever",
+                code="storage_site_bound",
+            )
+        self.record_binding(bound.id, self.signature(actor))
+        return bound
+
+    def record_binding(self, dataset_id: DatasetId, author: Signature | None = None) -> None:
+        """Write the bound site into the repository; repeating it changes nothing."""
+        opened = self.open_for_upkeep(DatasetId(dataset_id))
+        if opened.dataset.site_id is None:
+            return
+        changes = ChangeSet()
+        changes.bind(self._record(opened.dataset))
+        branch = opened.dataset.default_branch
+        try:
+            opened.repo.commit(
+                changes,
+                branch=branch,
+                base=opened.repo.head(branch),
+                author=author or self.service_signature(),
+                message=f"Bind storage site {self._sites.find(opened.dataset.site_id).name}",
+            )
+        except NothingToCommitError:
+            return
+
+    def _binding_problem(self, opened: OpenDataset) -> str | None:
+        """Compare what the repository says about identity and site with the registry.
+
+        The repository's word is never obeyed; a difference means that somebody edited the files
+        behind the service's back.
+        """
+        head = opened.repo.git.branch(opened.dataset.default_branch)
+        if head is None:
+            return "its default branch is missing"
+        key = (opened.dataset.id, head)
+        known = self._checked.find(key)
+        if known is None:
+            known = self._compare(opened.dataset, opened.repo.snapshot(head))
+            if not known or "storage site" not in known or not self._heal_binding(opened, head):
+                self._checked.keep(key, known)
+        return known or None
+
+    def _compare(self, dataset: Dataset, snapshot: Snapshot) -> str:
+        expected = layout.binding_files(self._record(dataset))
+        if snapshot.read_raw(layout.DATASET_FILE) != expected[layout.DATASET_FILE]:
+            return f"{layout.DATASET_FILE} names another dataset or storage site than the one it is bound to"
+        config = snapshot.read_raw(layout.DVC_CONFIG) or b""
+        wanted = layout.config_remotes(expected[layout.DVC_CONFIG])
+        found = layout.config_remotes(config)
+        if any(found.get(name) != url for name, url in wanted.items() if name == "site"):
+            return f"{layout.DVC_CONFIG} names another storage site than the one it is bound to"
+        return ""
+
+    def _heal_binding(self, opened: OpenDataset, head: CommitId) -> bool:
+        """A binding that a crash left unwritten is not a contradiction; say whether that is the case."""
+        unbound = layout.binding_files(
+            layout.DatasetRecord(opened.dataset.id, self.dvc_url(opened.dataset.id), None)
+        )
+        written = opened.repo.snapshot(head).read_raw(layout.DATASET_FILE)
+        return opened.dataset.site_id is not None and written == unbound[layout.DATASET_FILE]
+
+    # Showing and changing
+
+    def overview(self, actor: Actor, dataset: int | str) -> Overview:
+        """Return what a dataset's page says; counts only for those who may read its content."""
+        opened = self.open(actor, dataset, Action.SEE)
+        head, totals, problem = None, Totals(), None
+        if allows(actor, Action.READ, opened.level):
+            head = opened.repo.git.branch(opened.dataset.default_branch)
+            totals = opened.repo.snapshot(head).totals() if head else Totals()
+            problem = self._binding_problem(opened)
+        with self._database.reading() as connection:
+            objects, size = ledger.stored(connection, opened.dataset.id)
+        site = self._sites.find(opened.dataset.site_id) if opened.dataset.site_id is not None else None
+        return Overview(opened.dataset, opened.level, site, head, totals, objects, size, problem)
+
+    def update(self, actor: Actor, dataset: int | str, fields: Mapping[str, Any]) -> Dataset:
+        """Change name, description, visibility, topics or push level; the site never."""
+        is_owners = "visibility" in fields
+        opened = self.open(actor, dataset, Action.OWN if is_owners else Action.MAINTAIN)
+        values: dict[str, Any] = {"updated_at": self._clock()}
+        if "name" in fields:
+            values["name"] = checked_name(fields["name"])
+        if "description" in fields:
+            values["description"] = checked_description(fields["description"])
+        if "visibility" in fields:
+            wanted = Visibility(fields["visibility"])
+            _refuse_wider(wanted, self._namespace(opened.dataset))
+            values["visibility"] = wanted.value
+        if "push_level" in fields:
+            values["push_level"] = int(AccessLevel(fields["push_level"]))
+        with self._database.transaction() as connection:
+            store.update_dataset(connection, opened.dataset.id, values)
+            if "topics" in fields:
+                store.replace_topics(connection, opened.dataset.id, checked_topics(fields["topics"]))
+            changed = store.find_by_id(connection, opened.dataset.id)
+        assert changed is not None
+        return changed
+
+    def touch(self, connection: Connection, dataset: DatasetId) -> None:
+        """Note that a dataset's content changed now."""
+        store.update_dataset(connection, dataset, {"updated_at": self._clock()})
+
+    def schedule_deletion(self, actor: Actor, dataset: int | str) -> Dataset:
+        """Hide a dataset and delete it for good after the days that the settings give."""
+        opened = self.open(actor, dataset, Action.OWN)
+        due = opened.dataset.deletion_due or self._clock() + timedelta(days=self._config.deletion_days)
+        with self._database.transaction() as connection:
+            store.update_dataset(connection, opened.dataset.id, {"deletion_due": due})
+        return replace(opened.dataset, deletion_due=due)
+
+    def undo_deletion(self, actor: Actor, dataset: int | str) -> Dataset:
+        """Take a scheduled deletion back."""
+        opened = self.open(actor, dataset, Action.OWN)
+        with self._database.transaction() as connection:
+            store.update_dataset(connection, opened.dataset.id, {"deletion_due": None})
+        return replace(opened.dataset, deletion_due=None)
+
+    def purge_due(self) -> list[DatasetId]:
+        """Delete for good what was scheduled and whose time has come."""
+        with self._database.reading() as connection:
+            due = store.due_deletions(connection, self._clock())
+        for dataset in due:
+            if dataset.site_id is not None:
+                self._sites.delete_pool(dataset.site_id, dataset.id)
+            with self._database.transaction() as connection:
+                store.delete_dataset(connection, dataset.id)
+            shutil.rmtree(self.repository_path(dataset.id), ignore_errors=True)
+        return [dataset.id for dataset in due]
+
+    def resume_creations(self) -> None:
+        """Finish what a crash interrupted."""
+        with self._database.reading() as connection:
+            waiting = store.unready(connection, self._clock())
+        for dataset in waiting:
+            self.finish_creation(dataset.id)
+
+    # Lists
+
+    def page(
+        self,
+        actor: Actor,
+        wanted: DatasetFilter,
+        *,
+        sort: str = "name",
+        is_descending: bool = False,
+        after: tuple[Any, int] | None = None,
+        limit: int = 100,
+    ) -> list[Dataset]:
+        """Return the datasets that the actor may see, in order; ``after`` is the last row's sort key and id."""
+        with self._database.reading() as connection:
+            rows = store.page(
+                connection,
+                wanted,
+                reader=self._reader(actor),
+                sort=sort,
+                is_descending=is_descending,
+                after=after,
+                limit=limit,
+            )
+        return [row for row in rows if self._level(actor, row) >= AccessLevel.GUEST]
+
+    def facets(self, actor: Actor, wanted: DatasetFilter) -> dict[str, dict[str, int]]:
+        """Return how many of the listed datasets have each topic, visibility and namespace."""
+        with self._database.reading() as connection:
+            return store.facets(connection, wanted, reader=self._reader(actor))
+
+    def _reader(self, actor: Actor) -> store.Reader:
+        with self._database.reading() as connection:
+            levels = self._namespaces.levels_of_user(connection, actor.user)
+        joined = [namespace for namespace, level in levels.items() if level >= AccessLevel.GUEST]
+        return store.Reader(user=actor.user, is_all=actor.is_admin, namespaces=joined)
+
+    def count_bound(self, site_id: int) -> int:
+        """Return how many datasets are bound to a storage site."""
+        with self._database.reading() as connection:
+            return store.count_bound(connection, site_id)
+
+    def holders(
+        self, actor: Actor, hashes: Sequence[str], *, by_sha256: bool
+    ) -> list[tuple[OpenDataset, ObjectFacts]]:
+        """Return which readable datasets hold objects with these hashes."""
+        with self._database.reading() as connection:
+            found = ledger.holders(connection, hashes, by_sha256=by_sha256)
+        result = []
+        for dataset_id, address, _ in found:
+            try:
+                opened = self.open(actor, dataset_id, Action.READ)
+            except (MissingError, ForbiddenError, UnauthenticatedError):
+                continue
+            result.append((opened, opened.pool.facts([address])[address]))
+        return result
+
+    # Members
+
+    def members(self, actor: Actor, dataset: int | str) -> list[Member]:
+        """Return own and inherited members; readers see them as GitLab's do."""
+        opened = self.open(actor, dataset, Action.READ)
+        with self._database.reading() as connection:
+            own = dict(store.members(connection, opened.dataset.id))
+            people = users_by_id(connection, list(own))
+            above = self._namespaces.inherited_members(
+                connection, opened.dataset.namespace_id, limit=_MEMBERS_SHOWN
+            )
+        rows = [Member(user, people[user].username, people[user].name, level) for user, level in own.items()]
+        return rows + [
+            Member(
+                found.membership.user, found.username, found.name, found.membership.level, is_inherited=True
+            )
+            for found in above
+            if found.membership.user not in own
+        ]
+
+    def set_member(self, actor: Actor, dataset: int | str, username: str, level: AccessLevel) -> Member:
+        """Give a user a level, up to the actor's own; granting owner needs an owner."""
+        opened = self.open(actor, dataset, Action.MAINTAIN)
+        if level > opened.level or level is AccessLevel.NONE:
+            raise ForbiddenError("nobody grants a level above their own")
+        with self._database.transaction() as connection:
+            user = find_user(connection, username)
+            if user is None:
+                raise BadRequestError(f"there is no user {username!r}", code="user_not_found")
+            if store.member_level(connection, opened.dataset.id, user.id) > opened.level:
+                raise ForbiddenError(f"{username!r} has a higher level than you")
+            store.set_member(connection, opened.dataset.id, user.id, level)
+        return Member(user.id, user.username, user.name, level)
+
+    def remove_member(self, actor: Actor, dataset: int | str, username: str) -> None:
+        """Take a user's own level away; everybody may leave."""
+        is_self = actor.may_write and username.casefold() == actor.username.casefold()
+        opened = self.open(actor, dataset, Action.SEE if is_self else Action.MAINTAIN)
+        with self._database.transaction() as connection:
+            user = find_user(connection, username)
+            own = store.member_level(connection, opened.dataset.id, user.id) if user else AccessLevel.NONE
+            if user is None or own is AccessLevel.NONE:
+                raise MissingError(f"{username!r} is not a member of {opened.dataset.full_path} itself")
+            if own > opened.level:
+                raise ForbiddenError(f"{username!r} has a higher level than you")
+            store.remove_member(connection, opened.dataset.id, user.id)
+
+    # People
+
+    def signature(self, actor: Actor) -> Signature:
+        """Return whom a change by this actor is attributed to."""
+        return Signature(actor.name or actor.username, actor.email, self._clock())
+
+    def service_signature(self) -> Signature:
+        """Return the service itself as an author, for what no person asked for."""
+        return Signature(_SERVICE_NAME, _SERVICE_EMAIL, self._clock())
+
+
+def _missing(dataset: int | str) -> MissingError:
+    return MissingError(f"there is no dataset {str(dataset)!r}", code="dataset_not_found")
+
+
+def _refuse_wider(wanted: Visibility, home: Namespace) -> None:
+    if wanted.rank > home.visibility.rank:
+        raise BadRequestError(
+            f"the visibility {wanted} is higher than {home.visibility}, that of the namespace {home.path!r}",
+            code="visibility_above_namespace",
+        )

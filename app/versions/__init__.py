@@ -1,0 +1,1 @@
+"""Versions: every change of content, uploads, history, comparisons, taking back, names."""
