@@ -10,6 +10,7 @@ import click
 
 from cairn.address import Address
 from cairn.commands.session import Session, with_address, with_dry_run, with_ref, with_session
+from cairn.errors import VerificationError
 
 VISIBILITIES = click.Choice(["private", "internal", "public"])
 PROVIDERS = click.Choice(["local", "s3", "gcs", "azure", "ssh", "webdav", "http"])
@@ -30,7 +31,9 @@ def list_datasets(session: Session, **query: str | None) -> None:
     """List the datasets that you may read."""
     given = {name: value for name, value in query.items() if value}
     rows = list(session.client.datasets(**given))
-    session.show(rows, [f"{row['id']}\t{_full_path(row)}\t{row.get('visibility', '')}" for row in rows])
+    session.show(
+        rows, [f"{row['id']}\t{row['path_with_namespace']}\t{row.get('visibility', '')}" for row in rows]
+    )
 
 
 @datasets.command("create")
@@ -53,7 +56,7 @@ def create_dataset(
         return
     answer = session.http.json("POST", "/datasets", body=body)
     session.note(f"dataset {answer['id']}")
-    session.show(answer, [_full_path(answer)])
+    session.show(answer, [answer["path_with_namespace"]])
 
 
 @datasets.command("info")
@@ -127,12 +130,14 @@ def bind_site(session: Session, *, address: Address, site: str, dry_run: bool) -
 @click.argument("site")
 @with_session
 def check_site(session: Session, *, site: str) -> None:
-    """Probe a storage site: write, read, range, delete, signing, CORS."""
-    number = site if site.isdigit() else _site_id(session, site)
-    answer = session.http.json("POST", f"/storage-sites/{number}/check")
-    session.show(
-        answer, _field_lines(answer) if isinstance(answer, Mapping) else [str(row) for row in answer]
-    )
+    """Probe a storage site: write, read, range, delete, signing, CORS.
+
+    Exit code 3 says that it is not usable.
+    """
+    answer = session.http.json("POST", f"/storage-sites/{quote(site, safe='')}/check")
+    session.show(answer, [f"{row['name']}\t{row['outcome']}\t{row['detail']}" for row in answer["probes"]])
+    if not answer["is_usable"]:
+        raise VerificationError(f"The storage site {site!r} is not usable.")
 
 
 @click.group()
@@ -167,17 +172,6 @@ def start_project(
         return
     answer = session.http.json("POST", f"{dataset.api_path}/projects", body=body)
     session.show(answer, [str(answer.get("clone_url") or answer.get("web_url") or answer.get("id"))])
-
-
-def _site_id(session: Session, name: str) -> str:
-    for row in session.http.rows("/storage-sites"):
-        if row["name"] == name:
-            return str(row["id"])
-    return quote(name, safe="")
-
-
-def _full_path(row: Mapping[str, Any]) -> str:
-    return str(row.get("path_with_namespace") or row.get("full_path") or row.get("path") or row["id"])
 
 
 def _field_lines(document: Mapping[str, Any]) -> list[str]:
