@@ -4,6 +4,7 @@ A setting comes from ``CAIRN_<NAME>``, else from ``CAIRN_<NAME>_FILE`` (a file t
 else from the TOML file, else from its default. ``docs/settings.md`` is made from this module.
 """
 
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import Field as DataclassField
@@ -81,6 +82,11 @@ class Config:
     max_body_bytes: int = _setting(16 * MEGABYTE, "Largest JSON or form request; uploads are not limited.")
     max_form_fields: int = _setting(1000, "Most fields that a form may have.")
     max_text_bytes: int = _setting(512 * 1024, "Largest text file that goes into git instead of the pool.")
+    accel_prefix: str = _setting(
+        "",
+        "Internal location of the web server in front that serves `<home>/objects`, such as `/_objects`; "
+        "files are then sent by `X-Accel-Redirect`. Empty: the service sends them itself.",
+    )
     git_timeout_s: int = _setting(60, "Seconds after which a git process is ended.")
 
     def __post_init__(self) -> None:
@@ -114,6 +120,12 @@ class Config:
             values.update(_from_toml(file, known))
         values.update(_from_environ(environ, known))
         return cls(**values)
+
+
+def load_from_process(file: Path | None, choices: Mapping[str, str]) -> Config:
+    """Return the settings of this process; choices of the command line win over the environment."""
+    chosen = {environment_name(name): value for name, value in choices.items()}
+    return Config.load(file, {**os.environ, **chosen})
 
 
 def environment_name(name: str) -> str:

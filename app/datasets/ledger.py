@@ -97,6 +97,20 @@ def mark_damaged(connection: Connection, dataset_id: DatasetId, address: Md5, *,
     )
 
 
+def damaged(connection: Connection, dataset_id: DatasetId) -> frozenset[Md5]:
+    """Return the addresses whose stored bytes are known to be wrong."""
+    query = select(objects.c.address).where(
+        objects.c.dataset_id == dataset_id, objects.c.damaged_at.is_not(None)
+    )
+    return frozenset(Md5(row[0]) for row in connection.execute(query))
+
+
+def count(connection: Connection, dataset_id: DatasetId) -> int:
+    """Return how many objects a dataset holds; reads the key's index only."""
+    query = select(func.count()).select_from(objects).where(objects.c.dataset_id == dataset_id)
+    return int(connection.execute(query).scalar_one())
+
+
 def stored(connection: Connection, dataset_id: DatasetId) -> tuple[int, int]:
     """Return how many objects a dataset holds and their bytes, each counted once."""
     query = select(func.count(), func.coalesce(func.sum(objects.c.size), 0)).where(

@@ -44,6 +44,17 @@ class Pool:
         with self._database.reading() as connection:
             return ledger.facts(connection, self.dataset_id, addresses)
 
+    def damaged(self) -> frozenset[Md5]:
+        """Return the addresses whose stored bytes are known to be wrong."""
+        with self._database.reading() as connection:
+            return ledger.damaged(connection, self.dataset_id)
+
+    def state(self) -> str:
+        """Return a text that changes whenever more can be read, or less: for an ETag."""
+        with self._database.reading() as connection:
+            damaged = sorted(ledger.damaged(connection, self.dataset_id))
+            return f"{ledger.count(connection, self.dataset_id)} {' '.join(damaged)}"
+
     def missing(self, addresses: Collection[Md5]) -> set[Md5]:
         """Return the addresses that this dataset does not hold undamaged."""
         known = self.facts(addresses)

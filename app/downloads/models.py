@@ -59,6 +59,17 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
+class Listed:
+    """One row of a manifest; None where nothing is known. ``problem`` says why it cannot be read."""
+
+    path: str
+    size: int | None = None
+    md5: str | None = None
+    sha256: str | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Unreadable:
     """A path of a version whose bytes cannot be had, and why."""
 
@@ -79,6 +90,11 @@ class Selection:
         self.exclude = tuple(exclude)
         self._include = _compiled(self.include)
         self._exclude = _compiled(self.exclude)
+
+    @property
+    def takes_all(self) -> bool:
+        """Nothing is left out."""
+        return not (self.include or self.exclude)
 
     def takes(self, path: str) -> bool:
         """Tell whether a path is selected."""

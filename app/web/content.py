@@ -22,6 +22,30 @@ SANDBOX = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 
+# What a browser would run, or render as a document, were it ever shown inline.
+_ACTIVE = frozenset(
+    {
+        "application/ecmascript",
+        "application/javascript",
+        "application/pdf",
+        "application/vnd.adobe.flash.movie",
+        "application/x-javascript",
+        "application/x-shockwave-flash",
+        "application/xml",
+        "application/xml-dtd",
+        "message/rfc822",
+        "multipart/related",
+        "text/css",
+        "text/ecmascript",
+        "text/html",
+        "text/javascript",
+        "text/x-component",
+        "text/xml",
+        "text/xsl",
+    }
+)
+_UNKNOWN = "application/octet-stream"
+
 
 @dataclass(frozen=True, slots=True)
 class ByteRange:
@@ -83,6 +107,13 @@ def described(response: Response, content: Content, freshness: Freshness) -> Res
     if content.sha256:
         headers["Repr-Digest"] = f"sha-256=:{b64encode(bytes.fromhex(content.sha256)).decode()}:"
     return stamped(response, freshness)
+
+
+def inert_media_type(media_type: str) -> str:
+    """Return the media type to send a user's file with: never one that a browser would run."""
+    if media_type in _ACTIVE or media_type.endswith("+xml"):
+        return _UNKNOWN
+    return f"{media_type}; charset=utf-8" if media_type.startswith("text/") else media_type
 
 
 def attachment(name: str) -> str:
