@@ -11,6 +11,7 @@ from app.accounts import pages as accounts_pages
 from app.config import Config
 from app.datasets import api as datasets_api
 from app.downloads import api as downloads_api
+from app.downloads import tree_api
 from app.namespaces import api as namespaces_api
 from app.services import Services, build
 from app.storage_sites import api as storage_sites_api
@@ -28,6 +29,7 @@ API_ROUTES = (
     content_api.routes,
     uploads_api.routes,
     downloads_api.routes,
+    tree_api.routes,
 )
 PAGES = (accounts_pages.pages,)
 

@@ -5,10 +5,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
 from app.access import Action, Actor
+from app.datasets.models import ObjectFacts
 from app.datasets.service import DatasetService, OpenDataset
 from app.downloads.archives import Archive, Format
 from app.downloads.contents import WHOLE, Contents, FactMemory, entries_below, gone, pieces, readable
@@ -32,6 +34,7 @@ from app.errors import BadRequestError
 from gitops import layout, trees
 from gitops.model import (
     CommitId,
+    Digests,
     Entry,
     EntryKind,
     RepoPath,
@@ -193,6 +196,28 @@ class Checksums:
             yield checksum_line(digest, file.path).encode()
 
 
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One page of a folder, or of every file below it."""
+
+    at: Pinned
+    etag: str
+    entries: tuple[Entry, ...]
+    next_after: str | None
+    memory: FactMemory
+
+    def rows(self) -> Iterator[tuple[Entry, ObjectFacts | Digests | None]]:
+        """Yield each entry with what the ledger, or git itself, knows of its bytes."""
+        pool = self.at.opened.found_pool
+        addresses = {e.pointer.md5 for e in self.entries if e.pointer and e.kind is EntryKind.DATA}
+        facts = pool.facts(addresses) if pool and addresses else {}
+        for entry in self.entries:
+            if entry.kind is EntryKind.TEXT and entry.blob and not entry.problem:
+                yield entry, self.memory.of_text(self.at.opened, entry.blob)
+            else:
+                yield entry, facts.get(entry.pointer.md5) if entry.pointer else None
+
+
 class DownloadService:
     """Reads for everybody who may read. Nothing here writes."""
 
@@ -212,6 +237,36 @@ class DownloadService:
         return Pinned(
             opened, snapshot, ref or opened.dataset.default_branch, bool(ref) and is_commit_id(ref or "")
         )
+
+    def listing(
+        self,
+        actor: Actor,
+        dataset: int | str,
+        *,
+        ref: str | None,
+        path: str,
+        after: str,
+        limit: int,
+        is_recursive: bool = False,
+    ) -> Listing:
+        """Return one page of a folder, sorted by name; of every file below it if ``is_recursive``.
+
+        Raises:
+            PathNotFoundError: there is no such folder.
+        """
+        at = self.at(actor, dataset, ref)
+        folder = parse_path(path)
+        if is_recursive:
+            walked = list(islice(at.snapshot.walk(folder, after=RepoPath(after)), limit + 1))
+            entries = tuple(walked[:limit])
+            next_after: str | None = entries[-1].path if len(walked) > limit else None
+        else:
+            page = at.snapshot.list(folder, after=after, limit=limit)
+            entries, next_after = page.entries, page.next_after
+        etag = short_hash(
+            ("tree-1", at.snapshot.folder_tag(folder), folder, after, str(limit), str(is_recursive))
+        )
+        return Listing(at, etag, entries, next_after, self._memory)
 
     def file(self, actor: Actor, dataset: int | str, path: str, ref: str | None) -> FileDownload:
         """Return one file, ready to be sent.
