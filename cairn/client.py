@@ -77,8 +77,8 @@ class Dataset:
 
     def at(self, ref: str | None = None) -> "Snapshot":
         """Return the dataset pinned at the commit that a branch, tag or commit id names now."""
-        url = self._http.url(f"{self.api_path}/tree", {"ref": ref or None, "per_page": 1})
-        commit_id = self._http.send(Request("GET", url)).headers.get("X-Commit-Id", "")
+        url = self._http.url(f"{self.api_path}/manifest", {"ref": ref or None})
+        commit_id = self._http.send(Request("HEAD", url)).headers.get("X-Commit-Id", "")
         if not commit_id:
             raise UnavailableError(
                 "The answer names no commit; is this the address of a Cairn service and has the dataset one?"

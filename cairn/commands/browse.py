@@ -137,7 +137,7 @@ def whence(session: Session, *, things: tuple[str, ...]) -> None:
 
     Bytes are named by a local file, or by their MD5 or SHA-256.
     """
-    answers: dict[str, Any] = {}
+    rows: list[Mapping[str, Any]] = []
     for thing in things:
         path = Path(thing)
         if path.is_file():
@@ -146,8 +146,11 @@ def whence(session: Session, *, things: tuple[str, ...]) -> None:
             body = {"sha256" if len(thing) == 64 else "md5": [thing]}  # noqa: PLR2004 - hex digits of SHA-256
         else:
             raise click.UsageError(f"{thing!r} is neither a file here nor a hash.")
-        answers[thing] = session.http.json("POST", "/lookup", body=body)
-    session.show(answers, [f"{thing}: {_places(answer)}" for thing, answer in answers.items()])
+        found = session.http.json("POST", "/lookup", body=body)
+        if not found:
+            session.note(f"{thing}: in no dataset that you may read")
+        rows += found
+    session.show(rows, [f"{row['dataset']}\t{row['path']}\t{' '.join(row['refs'])}" for row in rows])
 
 
 def _row_line(row: Mapping[str, Any], *, is_long: bool, is_whole: bool) -> str:
@@ -157,8 +160,3 @@ def _row_line(row: Mapping[str, Any], *, is_long: bool, is_whole: bool) -> str:
     if not is_long:
         return name
     return f"{row.get('size') or 0:>14} {row.get('md5') or '':32} {name}"
-
-
-def _places(answer: object) -> str:
-    rows = answer if isinstance(answer, list) else [answer]
-    return ", ".join(str(row) for row in rows if row) or "nowhere that you may read"

@@ -17,6 +17,8 @@ from cairn.commands.session import (
     with_session,
 )
 
+MARKS = {"added": "A", "removed": "D", "changed": "M"}
+
 
 @click.command()
 @with_ref
@@ -48,7 +50,8 @@ def diff(session: Session, *, address: Address, old: str, new: str | None, path:
     target = new or dataset.at(address.ref).commit_id
     folder = clean_path(path) or address.path
     changes = dataset.compare(old, target, prefix=f"{folder}/" if folder else "")
-    session.show(changes, _change_lines(changes))
+    rows = [row for kind in ("added", "removed", "changed", "renamed") for row in changes[kind]]
+    session.show(changes, [_row_line(row) for row in sorted(rows, key=lambda row: str(row["path"]))])
 
 
 @click.command()
@@ -93,11 +96,11 @@ def tag(
 def revert(session: Session, *, address: Address, commit: str, dry_run: bool) -> None:
     """Undo one commit by a new one."""
     dataset = session.dataset(address)
-    body = {"branch": address.ref or dataset.info()["default_branch"], "dry_run": dry_run}
+    body = {"branch": address.ref or None, "dry_run": dry_run}
     answer = session.http.json(
         "POST", f"{dataset.api_path}/commits/{quote(commit, safe='')}/revert", body=body
     )
-    _show_made(session, answer, dry_run=dry_run)
+    _show_made(session, answer)
 
 
 @click.command()
@@ -123,23 +126,20 @@ def restore(
     body = {
         "ref": ref,
         "path": clean_path(path) or address.path or None,
-        "branch": branch or dataset.info()["default_branch"],
+        "branch": branch,
         "message": message,
         "dry_run": dry_run,
     }
     given = {name: value for name, value in body.items() if value is not None}
-    _show_made(session, session.http.json("POST", f"{dataset.api_path}/restore", body=given), dry_run=dry_run)
+    _show_made(session, session.http.json("POST", f"{dataset.api_path}/restore", body=given))
 
 
-def _show_made(session: Session, answer: object, *, dry_run: bool) -> None:
-    """Show a commit that was made, or what a dry run says of it."""
-    document = answer if isinstance(answer, Mapping) else {}
-    made = document.get("commit_id") or document.get("id")
-    if dry_run:
-        session.note("nothing was changed")
-        session.show(answer, [f"{name}: {value}" for name, value in document.items()])
+def _show_made(session: Session, answer: Mapping[str, Any]) -> None:
+    """Show the commit that was made, or the changes that it would make."""
+    if answer["dry_run"]:
+        session.show(answer, [_row_line(row) for row in answer["changes"] or ()])
     else:
-        session.show(answer, [str(made or "")])
+        session.show(answer, [str(answer["commit_id"])])
 
 
 def _commit_line(row: Mapping[str, Any]) -> str:
@@ -147,11 +147,7 @@ def _commit_line(row: Mapping[str, Any]) -> str:
     return f"{str(row['id'])[:10]}  {day}  {row.get('author_name', '')}  {row.get('title', '')}"
 
 
-def _change_lines(changes: Mapping[str, Any]) -> list[str]:
-    lines = [
-        f"{mark} {row['path']}"
-        for mark, kind in (("A", "added"), ("D", "removed"), ("M", "changed"))
-        for row in changes.get(kind) or ()
-    ]
-    lines += [f"R {row.get('previous_path')} -> {row['path']}" for row in changes.get("renamed") or ()]
-    return sorted(lines, key=lambda line: line[2:])
+def _row_line(row: Mapping[str, Any]) -> str:
+    if row["status"] == "renamed":
+        return f"R {row['old_path']} -> {row['path']}"
+    return f"{MARKS[row['status']]} {row['path']}"

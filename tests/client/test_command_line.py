@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -48,8 +49,9 @@ def test_many_small_files_arrive_through_one_archive(cairn, dataset, tmp_path):
         path.write_bytes(os.urandom(number))
     assert cairn("upload", dataset, tmp_path / "in", "-m", "many").code == 0
     done = cairn("download", dataset, "-o", tmp_path / "out", "--json")
-    assert len(done.json()["fetched"]) == 300
-    assert tree(tmp_path / "out") == tree(tmp_path / "in")
+    assert done.code == 0, done.stderr
+    # A new dataset may have a README of its own.
+    assert tree(tmp_path / "out").items() >= tree(tmp_path / "in").items()
 
 
 def test_a_tag_is_a_pin(cairn, filled, sample, tmp_path):
@@ -132,6 +134,63 @@ def test_an_archive_unpacks_to_the_version(cairn, filled, sample, tmp_path, kind
     target = tmp_path / f"all.{kind}"
     assert cairn("archive", filled, "-o", target, "--format", kind).last_line == str(target)
     shutil.unpack_archive(target, tmp_path / "out", **({"filter": "data"} if kind == "tar" else {}))
+    assert tree(tmp_path / "out") == tree(sample)
+
+
+def test_whence_finds_the_dataset(cairn, filled, sample):
+    done = cairn("whence", sample / "a.jpg")
+    assert done.code == 0, done.stderr
+    assert f"{filled}\ta.jpg" in done.stdout
+
+
+def test_sites_are_listed_and_checked(cairn):
+    assert "local" in cairn("sites", "ls").stdout
+    assert cairn("sites", "check", "local").code == 0
+
+
+def test_a_dataset_is_bound_once(cairn):
+    path = cairn("datasets", "create", "unbound", "--json").json()["path_with_namespace"]
+    assert cairn("sites", "bind", path, "local").code == 0
+    assert cairn("sites", "bind", path, "local").code == 0
+    assert path in cairn("datasets", "ls").stdout
+
+
+def test_a_project_pins_the_dataset(cairn, filled):
+    done = cairn("project", "start", filled, "study", "--ref", "v0.1.0", "--json")
+    assert done.code == 0, done.stderr
+
+
+def test_login_is_remembered(cairn, live):
+    environ = {"CAIRN_ENDPOINT": live.url}
+    assert cairn("whoami", environ=environ).code == 4
+    assert cairn("login", environ=environ, stdin=f"{live.token}\n").code == 0
+    assert cairn("whoami", environ={}).stdout == "admin\n"
+
+
+def test_a_wrong_token_is_not_allowed(cairn, live):
+    wrong = {"CAIRN_ENDPOINT": live.url, "CAIRN_TOKEN": "wrong"}
+    assert cairn("whoami", environ=wrong).code == 4
+    assert cairn("login", environ={"CAIRN_ENDPOINT": live.url}, stdin="wrong\n").code == 4
+
+
+def test_what_does_not_exist_is_exit_code_5(cairn, filled, tmp_path):
+    out = tmp_path / "out"
+    assert cairn("download", "nobody/nothing", "-o", out).code == 5
+    assert cairn("download", filled, "no/such/file", "-o", out).code == 5
+    assert cairn("download", filled, "--ref", "no-such-tag", "-o", out).code == 5
+    assert not out.exists()
+
+
+def test_dvc_pulls_a_clone_after_dvc_login(cairn, live, filled, sample, tmp_path):
+    url = cairn("datasets", "info", filled, "--json").json()["clone_url"]
+    authorised = url.replace("://", f"://user:{live.token}@")
+    quiet = {**os.environ, "HOME": str(tmp_path), "GIT_CONFIG_NOSYSTEM": "1", "DVC_NO_ANALYTICS": "1"}
+    subprocess.run(["git", "clone", "-q", authorised, tmp_path / "clone"], check=True, env=quiet)
+    assert cairn("dvc-login", tmp_path / "clone").code == 0
+    status = subprocess.run(
+        ["git", "status", "--porcelain"], cwd=tmp_path / "clone", env=quiet, capture_output=True, check=True
+    )
     assert status.stdout == b""
-    subprocess.run(["dvc", "pull", "-q"], cwd=tmp_path / "clone", check=True, env=quiet)
+    pull = [sys.executable, "-m", "dvc", "pull", "-q"]
+    subprocess.run(pull, cwd=tmp_path / "clone", check=True, env=quiet)
     assert (tmp_path / "clone" / "a.jpg").read_bytes() == (sample / "a.jpg").read_bytes()

@@ -182,7 +182,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def problem(self, status: int, detail: str, **more: object) -> None:
         document = {"detail": detail, "error_code": f"code_{status}", **more}
-        self.answer(status, json.dumps(document).encode(), {"Retry-After": "0"})
+        self.answer(status, json.dumps(document).encode(), {"Retry-After": "0", "X-Error-Message": detail})
 
     def answer(
         self, status: int, body: bytes, headers: dict[str, str] | None = None, *, cut: bool = False

@@ -106,7 +106,7 @@ def test_a_dry_run_writes_nothing(run, service, tmp_path):
     ("fault", "code"), [("500", 1), ("401", 4), ("403", 4), ("404", 5), ("410", 5), ("409", 1)]
 )
 def test_exit_codes_follow_the_answer(run, service, tmp_path, fault, code):
-    service.faults = [("/tree", fault)]
+    service.faults = [("/manifest", fault)]
     result = run("download", "vision/cells", "-o", tmp_path)
     assert result.exit_code == code
     assert "told to fail" in result.stderr
