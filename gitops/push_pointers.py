@@ -16,7 +16,7 @@ from gitops.push_limits import Budget, Refusals
 
 _BATCH = 500
 _POINTER = layout.POINTER_SUFFIX
-_MAX_PUSHED_MANIFEST = 64 * 1024 * 1024
+MAX_PUSHED_MANIFEST = 64 * 1024 * 1024
 
 
 class StoredFacts(Protocol):
@@ -146,8 +146,8 @@ class PointerCheck:
     def _fault_of_manifest(self, pointer: Pointer, facts: StoredFacts) -> str | None:
         if (pointer.md5, pointer.size) in self._good_manifests:
             return None
-        if facts.size > _MAX_PUSHED_MANIFEST:
-            return f"the folder's manifest has more than {_MAX_PUSHED_MANIFEST} bytes: track smaller folders"
+        if facts.size > MAX_PUSHED_MANIFEST:
+            return f"the folder's manifest has more than {MAX_PUSHED_MANIFEST} bytes: track smaller folders"
         assert self._ledger is not None
         try:
             with self._ledger.open(pointer.md5) as stream:
