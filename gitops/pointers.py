@@ -36,10 +36,14 @@ _FAST = re.compile(
     rb"(?:meta:\n(?P<meta>(?:  [a-z_0-9]+: [^\n]+\n)+))?\Z"
 )
 _META_LINE = re.compile(rb"  ([a-z_0-9]+): (?:'([A-Za-z0-9_./+;=-]+)'|([A-Za-z0-9_./][A-Za-z0-9_./+;=-]*))\n")
-_LOOKS_NUMERIC = re.compile(r"[0-9]+(e[0-9]+)?")
+_LOOKS_NUMERIC = re.compile(r"[0-9]+(e[0-9]+)?|0b[01]+")
 # What YAML 1.2 (DVC's reader) takes for a number and YAML 1.1 does not.
 _NUMBER_1_2 = re.compile(r"[-+]?([0-9][0-9_]*\.?|[0-9_]*\.[0-9_]+)([eE][-+]?[0-9]+)?|0o[0-7_]+")
-_PLAIN = re.compile(r"\w(?:[\w .()+=@~-]*[\w.()+=@~-])?")
+# What the text of a plain scalar may not hold (YAML 1.2.2 §7.3.3) and what no scalar may hold raw (§5.1).
+_UNPRINTABLE = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029\\ufeff\\ufffe\\uffff]")
+_NEEDS_QUOTES = re.compile(
+    rf"\A([#,\[\]{{}}&*!|>'\"%@` ]|[-?:]( |\Z)|---|\.\.\.|\Z)|:( |\Z)| #| \Z|{_UNPRINTABLE.pattern}"
+)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _CRC32 = re.compile(r"[0-9a-f]{8}")
 _MEDIA_TYPE = re.compile(r"[a-z0-9]+/[A-Za-z0-9.+_-]+")
@@ -84,10 +88,18 @@ def renamed(text: bytes, name: str) -> bytes:
         raise InvalidPointerError(f"a pointer with {len(outs)} outputs cannot be renamed")
     content = text.decode()
     start, end = _path_span(content)
-    new = (content[:start] + _scalar(name) + content[end:]).encode()
-    if parse(new) != (TrackedOut(name, outs[0].pointer),):
-        raise InvalidPointerError("the pointer is written in a way that does not allow to rename it")
-    return new
+    for value in (_scalar(name), _quoted(name)):
+        new = (content[:start] + value + content[end:]).encode()
+        if _reads_as(new, TrackedOut(name, outs[0].pointer)):
+            return new
+    raise InvalidPointerError("the pointer is written in a way that does not allow to rename it")
+
+
+def _reads_as(text: bytes, out: TrackedOut) -> bool:
+    try:
+        return parse(text) == (out,)
+    except InvalidPointerError:
+        return False
 
 
 def _path_span(content: str) -> tuple[int, int]:
@@ -122,26 +134,29 @@ def _meta_lines(meta: PointerMeta) -> list[str]:
 def _hex(digits: str) -> str:
     """Quote hexadecimal digits exactly where a YAML reader would take them for a number.
 
-    Digits alone, or digits around one ``e``, are the only hexadecimal texts that YAML 1.1 or 1.2
-    resolves; DVC's own writer quotes the same ones, so its rewriting changes nothing.
+    Digits alone, digits around one ``e`` (YAML 1.2) and ``0b…`` (YAML 1.1) are the only hexadecimal
+    texts that resolve; DVC's own writer quotes the first two, so its rewriting changes nothing.
     """
     return f"'{digits}'" if _LOOKS_NUMERIC.fullmatch(digits) else digits
 
 
 def _scalar(text: str) -> str:
-    """Return a YAML scalar that every reader takes for exactly this text."""
-    if _PLAIN.fullmatch(text) and ": " not in text and not _resolves(text):
-        return text
-    if text.isprintable():
-        return "'" + text.replace("'", "''") + "'"
-    return '"' + "".join(_escaped(char) for char in text) + '"'
+    """Return a YAML scalar in a block mapping that every reader takes for exactly this text.
+
+    Plain, single- or double-quoted exactly where DVC's writer chooses so.
+    """
+    return text if not _NEEDS_QUOTES.search(text) and not _resolves(text) else _quoted(text)
 
 
-def _escaped(char: str) -> str:
-    """Escape one character of a double-quoted scalar; JSON's surrogate pairs mean something else in YAML."""
-    if char in '"\\':
-        return "\\" + char
-    return char if char.isprintable() else f"\\U{ord(char):08X}"
+def _quoted(text: str) -> str:
+    if "'" in text or _UNPRINTABLE.search(text):
+        return '"' + _UNPRINTABLE.sub(_escape, text.replace("\\", "\\\\").replace('"', '\\"')) + '"'
+    return f"'{text}'"
+
+
+def _escape(match: re.Match[str]) -> str:
+    """JSON's escapes would not do: its surrogate pairs mean something else in YAML."""
+    return f"\\u{ord(match[0]):04X}"
 
 
 def _resolves(text: str) -> bool:

@@ -189,13 +189,13 @@ class TreeMerge:
             node = self._node(below, sides[0].get(name), sides[1].get(name), sides[2].get(name), conflicts)
             if node:
                 nodes[name] = node
-        added = [{name for name in side if name in nodes} - sides[0].keys() for side in sides[1:]]
-        conflicts += [f"{path}/{name}" if path else name for name in _meeting(*added)]
+        alone = (nodes.keys() - sides[2].keys(), nodes.keys() - sides[1].keys())
+        conflicts += [f"{path}/{name}" if path else name for name in _meeting(*alone)]
         return Node(TREE, self.write(build(nodes))) if nodes else None
 
 
 def _meeting(ours: set[bytes], theirs: set[bytes]) -> list[str]:
-    """Return names that two sides added and that must not meet: ``a`` and ``A``, ``x`` and ``x.dvc``."""
+    """Return names that one side each has alone and that must not meet: ``a`` and ``A``, ``x``, ``x.dvc``."""
     if not ours or not theirs:
         return []
     mine, other = (

@@ -121,8 +121,6 @@ def test_only_the_error_of_paths_escapes(raw: str) -> None:
         "x.dvc",
         "a/X.DVC",
         "x.dvc/y",
-    ]
-    + [
         ".gitignore",
         "a/.gitignore",
         "a/.gitattributes",
