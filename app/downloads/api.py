@@ -156,7 +156,7 @@ def _listed(name: str, media_type: str, lines: Iterator[bytes], freshness: Fresh
     if not_modified := find_not_modified(freshness):
         return not_modified
     body: Iterable[bytes] = () if request.method == "HEAD" else _led(lines)
-    response = Response(body, content_type=media_type, direct_passthrough=True)
+    response = Response(body, content_type=media_type)
     response.headers["Content-Disposition"] = attachment(name)
     response.headers.update(SANDBOX)
     return stamped(response, freshness)

@@ -125,7 +125,8 @@ class _Stream:
         self._pieces = pieces(stream, size)
 
     def __iter__(self) -> Iterator[bytes]:
-        return self._pieces
+        with self._stream:
+            yield from self._pieces
 
     def close(self) -> None:
         """Let the object go."""

@@ -90,7 +90,7 @@ def content_answer(content: Content, freshness: Freshness) -> Response:
     wanted = _wanted_range(content.size, freshness)
     span = wanted or ByteRange(0, content.size)
     body: Iterable[bytes] = () if request.method == "HEAD" else content.read(span)
-    response = Response(body, 206 if wanted else 200, direct_passthrough=True)
+    response = Response(body, 206 if wanted else 200)
     if wanted:
         response.headers["Content-Range"] = wanted.header(content.size)
     response.headers["Content-Length"] = str(span.size)
