@@ -322,4 +322,4 @@ def _no_answer(failure: urllib3.exceptions.HTTPError, endpoint: str) -> CairnErr
             f"The certificate of {endpoint} is not trusted (-k goes on without checking): {failure}",
             code="certificate",
         )
-    return UnavailableError(f"No answer from {endpoint}: {failure}")
+    return UnavailableError(f"No answer from {endpoint}: {str(failure).rpartition(': ')[2]}")

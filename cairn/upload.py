@@ -22,6 +22,8 @@ from cairn.transfer import Item, run_throttled
 
 CHUNK = 1 << 20
 DECLARED_AT_ONCE = 1000
+# A task of its own for each small file would cost half as much as hashing it.
+HASHED_AT_ONCE = 50
 SMALL = 1 << 20
 BATCH_SIZE = 16 << 20
 BATCH_PARTS = 1000
@@ -88,10 +90,21 @@ class Upload:
         return Uploaded(commit, self._sent_files, self._sent_bytes)
 
     def _hash(self, pool: ThreadPoolExecutor, files: Sequence[LocalFile]) -> Iterator[Sequence[Hashed]]:
-        for chunk in _chunks(files):
-            rows = list(pool.map(_hash_file, chunk))
-            self._hashed |= {row.file.path: row for row in rows}
+        """Yield chunks to declare; the files of the next ones are hashed meanwhile."""
+        rows: list[Hashed] = []
+        for group in pool.map(self._hash_group, _chunks(files, HASHED_AT_ONCE)):
+            rows += group
+            self._hashed |= {row.file.path: row for row in group}
+            if len(rows) >= DECLARED_AT_ONCE:
+                yield rows
+                rows = []
+        if rows:
             yield rows
+
+    def _hash_group(self, files: Sequence[LocalFile]) -> list[Hashed]:
+        if self._stopped.is_set():
+            raise CancelledError
+        return [_hash_file(file) for file in files]
 
     def _declare(self, chunk: Sequence[Hashed]) -> Sequence[Mapping[str, Any]]:
         """Name files and their hashes to the service; the answers have the order of the question."""
@@ -148,7 +161,7 @@ class Upload:
                 if error.code != "bytes_missing" or not lost or mend == MENDS:
                     raise
                 self._settled -= {row.digests.md5 for row in lost}
-                run_throttled(senders, self._send, self._parcels(_chunks(lost)))
+                run_throttled(senders, self._send, self._parcels(_chunks(lost, DECLARED_AT_ONCE)))
             else:
                 return cast("Mapping[str, Any]", answer)
         raise AssertionError
@@ -239,9 +252,9 @@ def _batches(url: str, rows: Sequence[Hashed]) -> Iterator[Parcel]:
         yield Parcel(tuple(batch), Place(url, {}, "POST"))
 
 
-def _chunks(rows: Sequence[Item]) -> Iterator[Sequence[Item]]:
-    for start in range(0, len(rows), DECLARED_AT_ONCE):
-        yield rows[start : start + DECLARED_AT_ONCE]
+def _chunks(rows: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]
 
 
 def _hash_file(file: LocalFile) -> Hashed:
