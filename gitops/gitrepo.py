@@ -75,6 +75,8 @@ GIT_ENVIRONMENT: Mapping[str, str] = {
 }
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _UNSAFE_IN_NAME = re.compile(r"[<>\n\r\0]")
+# What libgit2 raises where a ref exists, moved, is locked, or lies below or above another one.
+_REF_FAILURES = (pygit2.GitError, KeyError, ValueError, OSError)
 _MAX_IDLE_HANDLES = 16
 _GENERATION = "cairn-generation"
 _DAY_MIN = 24 * 60
@@ -313,7 +315,7 @@ class GitRepo:
                 if str(reference.target) != expected:
                     raise RefMovedError(f"{full_name} moved", head=str(reference.target))
                 reference.set_target(pygit2.Oid(hex=new))
-            except (pygit2.AlreadyExistsError, KeyError, pygit2.GitError) as error:
+            except _REF_FAILURES as error:
                 raise RefMovedError(f"{full_name} moved or is being written") from error
 
     def keep(self, commit: CommitId) -> None:
@@ -333,7 +335,7 @@ class GitRepo:
                 if commit:
                     handle.references.create(KEPT + commit, pygit2.Oid(hex=commit), force=True)
                 reference.delete()
-            except (KeyError, pygit2.GitError) as error:
+            except _REF_FAILURES as error:
                 raise RefMovedError("the branch or tag is being written; try again") from error
 
     def create_release(self, name: RefName, commit: CommitId, tagger: Signature, notes: str) -> None:
@@ -343,7 +345,7 @@ class GitRepo:
             try:
                 handle.references.create(RELEASES + name, target, force=True)
                 handle.create_tag(name, target, ObjectType.COMMIT, _signature(tagger), _message(notes))
-            except (ValueError, pygit2.GitError) as error:
+            except _REF_FAILURES as error:
                 raise RefExistsError(f"the tag {name!r}, or a part of its name, exists already") from error
 
     # History

@@ -12,6 +12,7 @@ import re
 import secrets
 import zlib
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -208,11 +209,11 @@ class LocalStore:
                 for chunk in _announced(chunks, size):
                     hasher.update(chunk)
                     _write_all(stream, chunk)
-        except OSError as error:
-            path.unlink(missing_ok=True)
-            raise _translated(error) from error
-        except BaseException:
-            path.unlink(missing_ok=True)
+        except BaseException as error:
+            with suppress(OSError):
+                path.unlink()
+            if isinstance(error, OSError):
+                raise _translated(error) from error
             raise
         digests = hasher.digests()
         return Staged(digests=digests, address=digests.md5, token=token)
