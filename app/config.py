@@ -87,6 +87,12 @@ class Config:
         "Internal location of the web server in front that serves `<home>/objects`, such as `/_objects`; "
         "files are then sent by `X-Accel-Redirect`. Empty: the service sends them itself.",
     )
+    max_push_bytes: int = _setting(
+        2048 * MEGABYTE, "Largest git push; data files do not travel in it, only text and pointers."
+    )
+    max_pushed_file_bytes: int = _setting(
+        10 * MEGABYTE, "Largest file that a git push may bring itself, without a DVC pointer."
+    )
     git_timeout_s: int = _setting(60, "Seconds after which a git process is ended.")
 
     def __post_init__(self) -> None:

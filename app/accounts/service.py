@@ -211,19 +211,20 @@ class AccountService:
         with self._database.transaction() as connection:
             store.delete_token(connection, user.id, token)
 
-    def prepare_first_start(self, admin_token: str | None) -> str | None:
-        """Create ``admin`` with the given token, or return the text of a one-time set-up link.
-
-        Nothing happens, and None is returned, once there is any account.
-        """
-        now = self._clock()
+    def open_setup_link(self) -> str | None:
+        """Return the text of a new one-time set-up link, or None once there is any account."""
+        raw = secrets.token_urlsafe(32)
         with self._database.transaction() as connection:
             if store.count_users(connection):
                 return None
-            if admin_token is None:
-                raw = secrets.token_urlsafe(32)
-                store.insert_setup_link(connection, models.token_digest(raw), now)
-                return raw
+            store.insert_setup_link(connection, models.token_digest(raw), self._clock())
+        return raw
+
+    def create_first_admin(self, admin_token: str) -> None:
+        """Create the account ``admin`` with this token; nothing happens once there is any account."""
+        with self._database.transaction() as connection:
+            if store.count_users(connection):
+                return
             admin = self._insert_user(connection, "admin", password=None, is_admin=True, is_first=True)
             store.insert_token(
                 connection,
@@ -231,10 +232,9 @@ class AccountService:
                 name="first start",
                 digest=models.token_digest(admin_token),
                 scopes=FULL,
-                now=now,
+                now=self._clock(),
                 expires_at=None,
             )
-            return None
 
     def is_setup_link(self, raw: str) -> bool:
         """Tell whether this is the unused set-up link."""
