@@ -6,8 +6,10 @@ There is no second copy in a cache: the files in the folder are the cache, each 
 import hashlib
 import os
 from collections.abc import Iterable
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from typing import Protocol, Self
 
 from cairn.errors import LocalFileError, VerificationError
@@ -61,11 +63,17 @@ class Digests:
     sha256: str
 
 
-def digest_file(path: Path) -> Digests:
-    """Return size and hashes of a file, reading it once."""
+def digest_file(path: Path, *, stopped: Event | None = None) -> Digests:
+    """Return size and hashes of a file, reading it once.
+
+    Raises:
+        CancelledError: ``stopped`` was set meanwhile.
+    """
     md5, sha256, size = hashlib.md5(usedforsecurity=False), hashlib.sha256(), 0
     with path.open("rb", buffering=0) as stream:
         while chunk := stream.read(CHUNK):
+            if stopped is not None and stopped.is_set():
+                raise CancelledError
             md5.update(chunk)
             sha256.update(chunk)
             size += len(chunk)

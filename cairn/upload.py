@@ -102,9 +102,13 @@ class Upload:
             yield rows
 
     def _hash_group(self, files: Sequence[LocalFile]) -> list[Hashed]:
-        if self._stopped.is_set():
-            raise CancelledError
-        return [_hash_file(file) for file in files]
+        return [self._hash_file(file) for file in files]
+
+    def _hash_file(self, file: LocalFile) -> Hashed:
+        try:
+            return Hashed(file, digest_file(file.source, stopped=self._stopped))
+        except OSError as error:
+            raise LocalFileError(f"Cannot read {file.source}: {error.strerror}.") from error
 
     def _declare(self, chunk: Sequence[Hashed]) -> Sequence[Mapping[str, Any]]:
         """Name files and their hashes to the service; the answers have the order of the question."""
@@ -255,10 +259,3 @@ def _batches(url: str, rows: Sequence[Hashed]) -> Iterator[Parcel]:
 def _chunks(rows: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
     for start in range(0, len(rows), size):
         yield rows[start : start + size]
-
-
-def _hash_file(file: LocalFile) -> Hashed:
-    try:
-        return Hashed(file, digest_file(file.source))
-    except OSError as error:
-        raise LocalFileError(f"Cannot read {file.source}: {error.strerror}.") from error

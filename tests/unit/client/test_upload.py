@@ -1,10 +1,13 @@
 import hashlib
 import os
+from concurrent.futures import CancelledError
+from threading import Event
 
 import pytest
 
 from cairn.errors import ConflictError, LocalFileError
 from cairn.scan import LocalFile, scan_folder
+from cairn.store import digest_file
 from cairn.upload import Upload
 
 
@@ -115,6 +118,14 @@ def test_a_file_that_changes_meanwhile_commits_nothing(service, http, tmp_path, 
     with pytest.raises(LocalFileError, match="changed"):
         upload.run(scan_folder(tmp_path).files, message="m")
     assert service.files == {}
+
+
+def test_hashing_stops_when_told(tmp_path):
+    (tmp_path / "a").write_bytes(b"x")
+    stopped = Event()
+    stopped.set()
+    with pytest.raises(CancelledError):
+        digest_file(tmp_path / "a", stopped=stopped)
 
 
 def test_a_vanished_file_is_named(upload, tmp_path):
