@@ -1,6 +1,8 @@
 """``cairn-server``: serve, worker, migrate, and what an administrator does at the machine itself."""
 
+import errno
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable
@@ -18,7 +20,7 @@ from granian.http import HTTP1Settings
 from app import create_app
 from app.access import SYSTEM, Scope
 from app.config import Config, ConfigError, load_from_process
-from app.demo.command import demo
+from app.demo.command import demo, fill_and_explain
 from app.errors import AppError
 from app.services import Services, build
 from app.web.observing import configure_logging
@@ -45,30 +47,43 @@ def main(context: click.Context, file: Path | None, home: Path | None) -> None:
 @click.option("--bind", help="HOST:PORT to listen on.")
 @click.option("--workers", type=click.IntRange(min=1), help="Web processes.")
 @click.option("--no-worker", is_flag=True, help="Run no background jobs here.")
+@click.option("--demo", "with_demo", is_flag=True, help="Fill an empty service with sample data first.")
 @click.pass_obj
 def serve(
-    load: LoadConfig, home: Path | None, bind: str | None, workers: int | None, *, no_worker: bool
+    load: LoadConfig,
+    home: Path | None,
+    bind: str | None,
+    workers: int | None,
+    *,
+    no_worker: bool,
+    with_demo: bool,
 ) -> None:
     """Serve until told to stop; background jobs run in threads."""
     # Without its own --home, that of the group stays.
     choices = {"bind": bind, "workers": workers} | ({"home": home} if home else {})
-    run_server(load(**choices), with_jobs=not no_worker)
+    prepare = fill_and_explain if with_demo else explain
+    run_server(load(**choices), with_jobs=not no_worker, prepare=prepare)
 
 
-def run_server(config: Config, *, with_jobs: bool) -> None:
-    """Migrate, say where the service is, and serve in processes of their own."""
-    configure_logging(config.log_level)
-    services = build(config)
+def explain(services: Services) -> str:
+    """Say where the service is, and how its first administrator gets in."""
+    url = services.config.public_url
     link = services.accounts.open_setup_link()
-    # Each process opens its own database: connections do not survive a fork.
-    services.close()
-    click.echo(f"Cairn serves {config.public_url}", err=True)
-    if link is not None:
-        click.echo(f"Create the first administrator: {config.public_url}/setup/{link}", err=True)
+    first = f"\nCreate the first administrator: {url}/setup/{link}" if link else ""
+    return f"Cairn serves {url}{first}"
+
+
+def run_server(config: Config, *, with_jobs: bool, prepare: Callable[[Services], str] = explain) -> None:
+    """Migrate, prepare, print what that says, and serve in processes of their own."""
     host, _, port = config.bind.rpartition(":")
+    address = host.strip("[]")
+    refuse_taken_address(address, int(port))
+    configure_logging(config.log_level)
+    # Each process opens its own database: connections do not survive a fork.
+    click.echo(_with_services(config, prepare), err=True)
     server = Granian(
         "app",
-        address=host.strip("[]"),
+        address=address,
         port=int(port),
         interface=Interfaces.WSGI,
         workers=config.workers,
@@ -81,6 +96,26 @@ def run_server(config: Config, *, with_jobs: bool) -> None:
         workers_kill_timeout=STOP_AFTER_S,
     )
     server.serve(target_loader=partial(web_process, config, with_jobs=with_jobs), wrap_loader=False)
+
+
+def refuse_taken_address(address: str, port: int) -> None:
+    """End with a plain message if another program listens there already.
+
+    Raises:
+        click.ClickException: it does, or this machine has no such address.
+    """
+    try:
+        family, _, _, _, target = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(target)
+    except OSError as error:
+        taken = error.errno == errno.EADDRINUSE
+        reason = "another program listens there already" if taken else error.strerror
+        raise click.ClickException(
+            f"cannot listen on {address}:{port}: {reason}; "
+            "choose another with --bind HOST:PORT or CAIRN_BIND=HOST:PORT"
+        ) from error
 
 
 def web_process(config: Config, *, with_jobs: bool) -> Flask:

@@ -27,14 +27,15 @@ def demo(load: Callable[..., Config]) -> None:
     """
     services = build(load())
     try:
-        click.echo(_filled(services))
+        click.echo(fill_and_explain(services))
     except (AppError, GitopsError) as error:
         raise click.ClickException(str(error)) from error
     finally:
         services.close()
 
 
-def _filled(services: Services) -> str:
+def fill_and_explain(services: Services) -> str:
+    """Fill an empty service; say where to look, or why it was left alone."""
     url = services.config.public_url
     credentials = fill(services)
     if credentials is None:
