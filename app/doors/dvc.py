@@ -225,9 +225,10 @@ class _Stream:
         self._left = size
 
     def __iter__(self) -> Iterator[bytes]:
-        while self._left and (chunk := self._stream.read(min(READ_BYTES, self._left))):
-            self._left -= len(chunk)
-            yield chunk
+        with self._stream:
+            while self._left and (chunk := self._stream.read(min(READ_BYTES, self._left))):
+                self._left -= len(chunk)
+                yield chunk
         if self._left:
             raise IntegrityError("the storage site has fewer bytes than were stored")
 

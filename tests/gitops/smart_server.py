@@ -130,7 +130,7 @@ class Server:
 
 
 class _Quiet(WSGIRequestHandler):
-    def log(self, type: str, message: str, *args: object) -> None:
+    def log(self, *_arguments: object) -> None:
         pass
 
 

@@ -338,6 +338,28 @@ def test_nothing_refused_stays_behind(server: Server, work: Clone) -> None:
     assert not list((server.repo.path / "objects").glob("tmp_objdir*"))
 
 
+def test_a_message_in_another_encoding_stays_readable(server: Server, work: Clone) -> None:
+    tree, parent = work.out("rev-parse", "HEAD^{tree}"), work.out("rev-parse", "HEAD")
+    who = b"Andr\xe9 <a@example.org> 1700000000 +0000"
+    raw = b"tree %s\nparent %s\nauthor %s\ncommitter %s\nencoding ISO-8859-1\n\ncaf\xe9\n" % (
+        tree.encode(), parent.encode(), who, who,
+    )  # fmt: skip
+    commit = work.out("hash-object", "-t", "commit", "-w", "--stdin", stdin=raw)
+
+    work.push(f"{commit}:refs/heads/old")
+
+    found = server.repo.read_commit(commit)
+    assert found.author.name.startswith("Andr")
+    assert found.message.startswith("caf")
+
+
+def test_a_message_without_end_is_refused(server: Server, work: Clone) -> None:
+    tree = work.out("rev-parse", "HEAD^{tree}")
+    commit = work.out("commit-tree", tree, "-p", "HEAD", "-F", "-", stdin=b"x" * 300_000)
+
+    assert "has a message longer than anybody reads" in refused(server, work, f"{commit}:refs/heads/long")
+
+
 # The dataset's identity
 
 

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import os
 import subprocess
 import threading
 import zlib
@@ -250,6 +251,44 @@ def test_the_hook_refuses_whoever_pushes_past_the_service(server: Server, work: 
     said = work.git("push", str(server.repo.path), "main", check=False)
 
     assert "only through the service" in said
+
+
+@pytest.mark.parametrize("says", [b"", b"|why\nrefuse\n", b"accept\nrefuse\n", b"accept"])
+def test_the_hook_refuses_unless_the_service_accepts(server: Server, says: bytes) -> None:
+    asked, ask = os.pipe()
+    answer, give = os.pipe()
+    os.write(give, says)
+    os.close(give)
+    done = subprocess.run(
+        [str(server.hooks / "pre-receive")],
+        input=b"x\n",
+        env={"CAIRN_PUSH_ASK": f"/dev/fd/{ask}", "CAIRN_PUSH_ANSWER": f"/dev/fd/{answer}"},
+        pass_fds=[ask, answer],
+        capture_output=True,
+        timeout=10,
+        check=False,
+    )
+    for descriptor in (asked, ask, answer):
+        os.close(descriptor)
+
+    assert done.returncode
+
+
+def test_the_hook_ends_when_nobody_listens(server: Server) -> None:
+    asked, ask = os.pipe()
+    os.close(asked)
+    done = subprocess.run(
+        [str(server.hooks / "pre-receive")],
+        input=b"x\n",
+        env={"CAIRN_PUSH_ASK": f"/dev/fd/{ask}", "CAIRN_PUSH_ANSWER": f"/dev/fd/{ask}"},
+        pass_fds=[ask],
+        capture_output=True,
+        timeout=10,
+        check=False,
+    )
+    os.close(ask)
+
+    assert done.returncode
 
 
 def test_pushed_objects_are_checked_by_git_itself(server: Server, work: Clone) -> None:
