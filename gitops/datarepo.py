@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from gitops import layout, pointers, trees
-from gitops.cache import MemoryCache
 from gitops.changes import ChangeSet, Merge
 from gitops.drafting import Draft
 from gitops.errors import (
@@ -90,7 +89,6 @@ class DataRepo:
         self.objects = objects
         self.default_branch = default_branch
         self._caches = caches
-        self._reachable: MemoryCache[CommitId, bool] = MemoryCache(max_weight=4096)
 
     # Reading
 
@@ -146,12 +144,12 @@ class DataRepo:
 
     def _visible(self, commit: CommitId) -> CommitId:
         """Refuse ids of objects that never were a version: a pack holds more than its branches show."""
-        if self._reachable.find(commit):
+        if self._caches.reachable.find((self.git.path, commit)):
             return commit
         self.git.read_commit(commit)
         if not self.git.is_reachable(commit, self.git.kept_heads()):
             raise RefNotFoundError(f"there is no commit {commit}")
-        self._reachable.keep(commit, value=True)
+        self._caches.reachable.keep((self.git.path, commit), value=True)
         return commit
 
     def log(self, start: CommitId, *, path: RepoPath = ROOT) -> Iterator[Commit]:
@@ -299,7 +297,7 @@ class DataRepo:
             tree = trees.apply(None, patch, self._reader(pack), self._adder(pack))
             commit = self._write_commit(pack, tree, (), author, message)
             self.git.move_ref(HEADS + self.default_branch, commit.id, expected=None)
-            self._reachable.keep(commit.id, value=True)
+            self._caches.reachable.keep((self.git.path, commit.id), value=True)
             return commit
 
     def commit(
@@ -494,7 +492,7 @@ class DataRepo:
                 except RefMovedError:
                     time.sleep(_BACK_OFF_S * attempt * random.random())  # noqa: S311 - jitter, not a secret
                     continue
-                self._reachable.keep(commit.id, value=True)
+                self._caches.reachable.keep((self.git.path, commit.id), value=True)
                 return Landed(commit, head)
         raise RefMovedError(f"the branch {branch!r} kept moving; try again")
 

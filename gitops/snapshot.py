@@ -9,6 +9,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from pathlib import Path
 
 from gitops import layout, pointers, trees
 from gitops.cache import ImmutableCache, MemoryCache
@@ -20,7 +21,18 @@ from gitops.errors import (
     PathNotFoundError,
 )
 from gitops.gitrepo import GitRepo
-from gitops.model import ROOT, BlobId, Commit, Entry, EntryKind, Pointer, RepoPath, Totals, segment_fault
+from gitops.model import (
+    ROOT,
+    BlobId,
+    Commit,
+    CommitId,
+    Entry,
+    EntryKind,
+    Pointer,
+    RepoPath,
+    Totals,
+    segment_fault,
+)
 from gitops.objects import ObjectStore
 from gitops.tracked import VirtualFolder
 
@@ -62,6 +74,7 @@ class ReadCaches:
             max_weight=_CACHED_ROWS, weigh=lambda folder: len(folder) + 1
         )
         self.totals: MemoryCache[bytes, Totals] = MemoryCache(max_weight=50_000)
+        self.reachable: MemoryCache[tuple[Path, CommitId], bool] = MemoryCache(max_weight=20_000)
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,8 @@ class OpenDataset:
     level: AccessLevel
     repo: DataRepo
     found_pool: Pool | None
+    is_public: bool = False
+    """Everybody may read it, so shared caches may keep answers."""
 
     @property
     def pool(self) -> Pool:
@@ -93,10 +95,15 @@ class OpenDataset:
             )
         return self.found_pool
 
-    @property
-    def is_public(self) -> bool:
-        """Everybody may read it, so shared caches may keep answers."""
-        return self.dataset.visibility is Visibility.PUBLIC
+    def check_branch(self, branch: RefName) -> None:
+        """Refuse a change of the default branch where its owners ask for a higher level.
+
+        Raises:
+            ForbiddenError: the actor's level is below the dataset's ``push_level``.
+        """
+        if branch == self.dataset.default_branch and self.level < self.dataset.push_level:
+            needed = self.dataset.push_level.name.lower()
+            raise ForbiddenError(f"changing {branch!r} needs the level {needed} in {self.dataset.full_path}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,19 +173,27 @@ class DatasetService:
         Raises:
             MissingError: there is none, or the actor may not know that there is.
             UnauthenticatedError, ForbiddenError: the actor may see it but not do this.
-            IntegrityError: a change is asked for where the repository contradicts the registry.
+            UnavailableError: it is still being created.
+            IntegrityError: its content is to change, and the repository contradicts the registry.
         """
-        found = self._visible(actor, dataset)
-        level = self._level(actor, found)
+        found, level = self._visible(actor, dataset)
         if found.deletion_due and not (level >= AccessLevel.OWNER and action in (Action.SEE, Action.OWN)):
             raise _missing(dataset)
         self._demand(actor, action, level, found)
+        if not found.is_ready:
+            raise UnavailableError(f"{found.full_path} is still being created; try again in a minute")
         opened = self._opened(found, actor, level)
-        if action not in READS and not found.deletion_due:
-            problem = self._binding_problem(opened)
-            if problem:
-                raise IntegrityError(f"{found.full_path} takes no changes: {problem}")
+        if action is Action.WRITE:
+            self._refuse_contradiction(opened)
         return opened
+
+    def _refuse_contradiction(self, opened: OpenDataset) -> None:
+        """Take no content where the repository names another site; name, members and visibility may change."""
+        problem = self._binding_problem(opened)
+        if problem:
+            raise IntegrityError(f"{opened.dataset.full_path} takes no changes: {problem}")
+        if not self._checked.find((opened.dataset, opened.repo.head(opened.dataset.default_branch))):
+            return
 
     def open_for_upkeep(self, dataset: DatasetId) -> OpenDataset:
         """Return any dataset to the service itself: jobs and the administrator's commands."""
@@ -193,16 +208,17 @@ class DatasetService:
         with self._database.reading() as connection:
             return store.living_ids(connection)
 
-    def _visible(self, actor: Actor, dataset: int | str) -> Dataset:
+    def _visible(self, actor: Actor, dataset: int | str) -> tuple[Dataset, AccessLevel]:
         with self._database.reading() as connection:
             if isinstance(dataset, int) or dataset.isdigit():
                 found = store.find_by_id(connection, int(dataset))
             else:
                 namespace, _, path = dataset.rpartition("/")
                 found = store.find_by_path(connection, namespace, path)
-        if found is None or self._level(actor, found) < AccessLevel.GUEST:
+        level = self._level(actor, found) if found else AccessLevel.NONE
+        if found is None or level < AccessLevel.GUEST:
             raise _missing(dataset)
-        return found
+        return found, level
 
     def _level(self, actor: Actor, dataset: Dataset) -> AccessLevel:
         own = self._roles.membership(actor, dataset=dataset.id, namespace=dataset.namespace_id)

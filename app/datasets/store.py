@@ -1,6 +1,7 @@
 """Tables of datasets, their topics and members, and the queries on them."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -16,9 +17,11 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     and_,
+    bindparam,
     delete,
     func,
     insert,
+    literal,
     or_,
     select,
     tuple_,
@@ -88,8 +91,10 @@ declare_trigger(
     """,
 )
 
+MAX_FACETS = 100
+
 _SORTS: Mapping[str, Any] = {
-    "name": func.lower(datasets.c.name),
+    "name": func.lower(datasets.c.name, type_=String),
     "created_at": datasets.c.created_at,
     "updated_at": datasets.c.updated_at,
 }
@@ -141,9 +146,25 @@ def delete_dataset(connection: Connection, dataset_id: DatasetId) -> None:
     connection.execute(delete(datasets).where(datasets.c.id == dataset_id))
 
 
+# Every request passes the gate; building a statement costs as much as running it.
+_BY_ID = select(datasets).where(datasets.c.id == bindparam("id"))
+_TOPICS_OF = (
+    select(dataset_topics.c.topic)
+    .where(dataset_topics.c.dataset_id == bindparam("id"))
+    .order_by(dataset_topics.c.position)
+)
+_OWN_LEVEL = select(dataset_members.c.level).where(
+    dataset_members.c.dataset_id == bindparam("id"), dataset_members.c.user_id == bindparam("user")
+)
+
+
 def find_by_id(connection: Connection, dataset_id: int) -> Dataset | None:
     """Return a dataset, a scheduled one included, or None."""
-    return _one(connection, select(datasets).where(datasets.c.id == dataset_id))
+    row = connection.execute(_BY_ID, {"id": dataset_id}).one_or_none()
+    if row is None:
+        return None
+    topics = connection.execute(_TOPICS_OF, {"id": dataset_id})
+    return _dataset(row, tuple(topic for (topic,) in topics))
 
 
 def find_by_path(connection: Connection, namespace_path: str, path: str) -> Dataset | None:
@@ -157,10 +178,8 @@ def find_by_path(connection: Connection, namespace_path: str, path: str) -> Data
 
 def member_level(connection: Connection, dataset_id: DatasetId, user: UserId) -> AccessLevel:
     """Return a user's own level on a dataset."""
-    query = select(dataset_members.c.level).where(
-        dataset_members.c.dataset_id == dataset_id, dataset_members.c.user_id == user
-    )
-    return AccessLevel(connection.execute(query).scalar() or 0)
+    found = connection.execute(_OWN_LEVEL, {"id": dataset_id, "user": user}).scalar()
+    return AccessLevel(found or 0)
 
 
 def members(connection: Connection, dataset_id: DatasetId) -> list[tuple[UserId, AccessLevel]]:
@@ -199,9 +218,31 @@ def due_deletions(connection: Connection, now: datetime) -> list[Dataset]:
     return _many(connection, select(datasets).where(datasets.c.deletion_due <= now))
 
 
+def claim_purge(connection: Connection, dataset_id: DatasetId, now: datetime) -> bool:
+    """Make a due deletion impossible to take back; False if somebody just did."""
+    done = connection.execute(
+        update(datasets)
+        .where(datasets.c.id == dataset_id, datasets.c.deletion_due <= now)
+        .values(is_ready=False)
+    )
+    return bool(done.rowcount)
+
+
+def cancel_deletion(connection: Connection, dataset_id: DatasetId) -> bool:
+    """Take a scheduled deletion back; False once the purge has begun."""
+    done = connection.execute(
+        update(datasets)
+        .where(datasets.c.id == dataset_id, datasets.c.is_ready.is_(True))
+        .values(deletion_due=None)
+    )
+    return bool(done.rowcount)
+
+
 def unready(connection: Connection, before: datetime) -> list[Dataset]:
     """Return datasets whose creation was interrupted."""
-    query = select(datasets).where(datasets.c.is_ready.is_(False), datasets.c.created_at < before)
+    query = select(datasets).where(
+        datasets.c.is_ready.is_(False), datasets.c.deletion_due.is_(None), datasets.c.created_at < before
+    )
     return _many(connection, query)
 
 
@@ -220,19 +261,24 @@ def page(
     after: tuple[Any, int] | None,
     limit: int,
 ) -> list[Dataset]:
-    """Return datasets that ``reader`` may see, in order of ``sort`` and then id, past ``after``."""
+    """Return datasets that ``reader`` may see, in order of ``sort`` and then id, past ``after``.
+
+    ``after`` is the last row's own value and id; the database folds its case as it folds the column's.
+    """
     key = _SORTS[sort]
     query = select(datasets).where(*_conditions(wanted, reader))
     if after:
+        value, last_id = after
+        last = literal(value, key.type)
         position = tuple_(key, datasets.c.id)
-        bound = tuple_(*after)
+        bound = tuple_(func.lower(last) if sort == "name" else last, literal(last_id, Integer))
         query = query.where(position < bound if is_descending else position > bound)
     order = [key.desc(), datasets.c.id.desc()] if is_descending else [key, datasets.c.id]
     return _many(connection, query.order_by(*order).limit(limit))
 
 
 def facets(connection: Connection, wanted: DatasetFilter, *, reader: "Reader") -> dict[str, dict[str, int]]:
-    """Return how many visible datasets have each topic, visibility and namespace."""
+    """Return how many visible datasets have each topic, visibility and namespace; the most frequent."""
     where = _conditions(wanted, reader)
     counted: dict[str, Select[Any]] = {
         "visibility": select(datasets.c.visibility, func.count())
@@ -247,18 +293,32 @@ def facets(connection: Connection, wanted: DatasetFilter, *, reader: "Reader") -
         .group_by(dataset_topics.c.topic),
     }
     return {
-        name: {str(value): int(count) for value, count in connection.execute(query)}
+        name: {str(value): int(count) for value, count in connection.execute(_most_frequent(query))}
         for name, query in counted.items()
     }
 
 
-class Reader:
-    """Whose list it is: ``is_all`` for administrators, else the levels that make private ones visible."""
+def _most_frequent(query: Select[Any]) -> Select[Any]:
+    value, count = query.selected_columns
+    return query.order_by(count.desc(), value).limit(MAX_FACETS)
 
-    def __init__(self, *, user: UserId | None, is_all: bool, namespaces: Collection[int]) -> None:
-        self.user = user
-        self.is_all = is_all
-        self.namespaces = namespaces
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Whose list it is.
+
+    Attributes:
+        is_all: administrators see everything.
+        joined: namespaces with a membership, which makes everything in them visible.
+        open_kinds: visibilities that need no membership.
+        open_namespaces: a query for the namespaces that do not hide what lies in them.
+    """
+
+    user: UserId | None
+    is_all: bool
+    joined: Collection[int]
+    open_kinds: Collection[Visibility]
+    open_namespaces: Select[tuple[int]]
 
 
 def _conditions(wanted: DatasetFilter, reader: Reader) -> list[Any]:
@@ -275,7 +335,7 @@ def _conditions(wanted: DatasetFilter, reader: Reader) -> list[Any]:
         tagged = select(dataset_topics.c.dataset_id).where(dataset_topics.c.topic == wanted.topic)
         conditions.append(datasets.c.id.in_(tagged))
     for word in (wanted.search or "").split():
-        like = f"%{_escaped(word.lower())}%"
+        like = func.lower(f"%{_escaped(word)}%")
         tagged = select(dataset_topics.c.dataset_id).where(
             func.lower(dataset_topics.c.topic).like(like, escape="\\")
         )
@@ -286,12 +346,13 @@ def _conditions(wanted: DatasetFilter, reader: Reader) -> list[Any]:
 
 
 def _visible_to(reader: Reader) -> Any:
-    visible = [datasets.c.visibility == Visibility.PUBLIC.value]
+    kinds = [kind.value for kind in reader.open_kinds]
+    visible = [and_(datasets.c.visibility.in_(kinds), datasets.c.namespace_id.in_(reader.open_namespaces))]
     if reader.user is not None:
         own = select(dataset_members.c.dataset_id).where(dataset_members.c.user_id == reader.user)
-        visible += [datasets.c.visibility == Visibility.INTERNAL.value, datasets.c.id.in_(own)]
-        if reader.namespaces:
-            visible.append(datasets.c.namespace_id.in_(sorted(reader.namespaces)))
+        visible.append(datasets.c.id.in_(own))
+        if reader.joined:
+            visible.append(datasets.c.namespace_id.in_(sorted(reader.joined)))
     return or_(*visible)
 
 
@@ -336,4 +397,5 @@ def _dataset(row: Row[Any], topics: tuple[str, ...]) -> Dataset:
         updated_at=row.updated_at,
         created_by=UserId(row.created_by) if row.created_by is not None else None,
         deletion_due=row.deletion_due,
+        is_ready=row.is_ready,
     )

@@ -20,6 +20,7 @@ _CHUNK = 512 * 1024
 # Longest content that is read whole, checked, and sent in one piece.
 WHOLE = 1024 * 1024
 _KEPT_DIGESTS = 20_000
+_KEPT_ENTRIES = 10_000
 # A file's facts take about 450 bytes: 7 MB for the largest version that is remembered, 25 MB for all.
 MOST_REMEMBERED = 16_384
 _KEPT_FILES = 56_000
@@ -27,7 +28,7 @@ _DAMAGED = "its stored bytes are damaged"
 _LOST = "the storage site has lost its bytes, or a part of them"
 
 FolderKey = tuple[DatasetId, bytes, RepoPath]
-"""(dataset, root tree, folder): what lies there never changes."""
+"""(dataset, root tree, path): what lies there never changes."""
 
 
 class FactMemory:
@@ -40,6 +41,7 @@ class FactMemory:
     def __init__(self) -> None:
         self._texts: MemoryCache[BlobId, Digests] = MemoryCache(max_weight=_KEPT_DIGESTS)
         self._legacy: MemoryCache[str, str] = MemoryCache(max_weight=_KEPT_DIGESTS)
+        self._entries: MemoryCache[FolderKey, Entry] = MemoryCache(max_weight=_KEPT_ENTRIES)
         self._folders: MemoryCache[FolderKey, tuple[File, ...]] = MemoryCache(
             max_weight=_KEPT_FILES, weigh=lambda files: len(files) + 1
         )
@@ -53,6 +55,20 @@ class FactMemory:
         if not facts.is_legacy:
             return facts.address
         return self._legacy.get_or_make(facts.sha256, lambda: _md5(pool, facts.address))
+
+    def entry(self, opened: OpenDataset, snapshot: Snapshot, path: RepoPath) -> Entry:
+        """Return what lies at a path; parsing the folders on the way costs more than all the rest.
+
+        Raises:
+            PathNotFoundError: nothing does.
+        """
+        key = (opened.dataset.id, snapshot.tree_oid, path)
+        found = self._entries.find(key)
+        if found is None:
+            found = snapshot.entry(path)
+            if not found.problem:
+                self._entries.keep(key, found)
+        return found
 
     def folder(self, key: FolderKey) -> tuple[File, ...] | None:
         """Return the files of a folder if they were all listed before."""

@@ -279,7 +279,7 @@ class DownloadService:
             FilesGoneError: its bytes are lost or damaged.
         """
         at = self.at(actor, dataset, ref)
-        entry = at.snapshot.entry(parse_path(path))
+        entry = self._memory.entry(at.opened, at.snapshot, parse_path(path))
         if entry.kind is EntryKind.FOLDER:
             raise BadRequestError(
                 f"{entry.path or '/'!r} is a folder; archive.zip?path=… sends all of it", code="is_folder"

@@ -1,6 +1,6 @@
 """Tables of namespaces and their members."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -9,9 +9,11 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    Select,
     String,
     Table,
     and_,
+    bindparam,
     delete,
     func,
     insert,
@@ -124,6 +126,11 @@ def visible(
     return [_namespace(row) for row in connection.execute(query)]
 
 
+def ids_with_visibility(kinds: Collection[Visibility]) -> Select[tuple[int]]:
+    """Return a query for the namespaces of these visibilities, to be used inside another."""
+    return select(namespaces.c.id).where(namespaces.c.visibility.in_([kind.value for kind in kinds]))
+
+
 def update_namespace(connection: Connection, namespace: NamespaceId, **values: Any) -> None:
     """Set columns of a namespace."""
     connection.execute(update(namespaces).where(namespaces.c.id == namespace).values(**values))
@@ -141,12 +148,16 @@ def delete_namespace(connection: Connection, namespace: NamespaceId) -> None:
         raise TakenError("the namespace still holds datasets or projects", code="not_empty") from error
 
 
+# Every request passes the gate; building a statement costs as much as running it.
+_OWN_LEVEL = select(members.c.access_level).where(
+    members.c.namespace_id == bindparam("namespace"), members.c.user_id == bindparam("user")
+)
+
+
 def level_of(connection: Connection, namespace: NamespaceId, user: UserId | None) -> AccessLevel:
     """Return a person's own level in a namespace."""
-    query = select(members.c.access_level).where(
-        members.c.namespace_id == namespace, members.c.user_id == user
-    )
-    return AccessLevel(connection.execute(query).scalar_one_or_none() or 0)
+    found = connection.execute(_OWN_LEVEL, {"namespace": namespace, "user": user}).scalar_one_or_none()
+    return AccessLevel(found or 0)
 
 
 def levels_of_user(connection: Connection, user: UserId) -> dict[NamespaceId, AccessLevel]:

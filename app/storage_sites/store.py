@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Integer, LargeBinary, String, Table, delete, insert, select, update
+from sqlalchemy import Column, Integer, LargeBinary, String, Table, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from app.db import Connection, UtcDateTime, metadata
@@ -72,9 +72,13 @@ def insert_site(
     return found
 
 
+# Every request about a bound dataset asks for its site; building a statement costs as much as running it.
+_BY_ID = select(*_SITE).where(sites.c.id == bindparam("id"))
+
+
 def find(connection: Connection, site: int) -> Site | None:
     """Return the site with this id."""
-    row = connection.execute(select(*_SITE).where(sites.c.id == site)).first()
+    row = connection.execute(_BY_ID, {"id": site}).first()
     return None if row is None else _site(row)
 
 
