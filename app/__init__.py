@@ -10,6 +10,7 @@ from app.accounts import api as accounts_api
 from app.accounts import pages as accounts_pages
 from app.config import Config
 from app.datasets import api as datasets_api
+from app.doors import dvc, git_http
 from app.downloads import api as downloads_api
 from app.downloads import tree_api
 from app.namespaces import api as namespaces_api
@@ -29,6 +30,8 @@ API_ROUTES = (
     content_api.routes,
     uploads_api.routes,
     downloads_api.routes,
+    git_http.routes,
+    dvc.routes,
     tree_api.routes,
 )
 PAGES = (accounts_pages.pages,)
