@@ -1,5 +1,6 @@
 """Fixtures of the engine's suite: datasets in a temporary folder, nothing of this machine's settings."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,14 @@ pytest.register_assert_rewrite("object_store_contract")
 @pytest.fixture(scope="session", autouse=True)
 def _libgit2() -> None:
     prepare_libgit2()
+
+
+@pytest.fixture(autouse=True)
+def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of this machine's settings reaches a test; this suite runs without importing the app."""
+    monkeypatch.setenv("HOME", str(tmp_path / "nobody"))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
 
 
 @pytest.fixture
