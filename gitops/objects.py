@@ -30,6 +30,10 @@ from gitops.model import Digests, Md5
 CHUNK = 1024 * 1024
 _SYNC_TOGETHER = 4
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_AT_FDCWD = -100
+_RENAME_NOREPLACE = 1
+# File systems and kernels that cannot.
+_NO_SUCH_RENAME = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP})
 _NAME = re.compile(r"[0-9a-f]{30}(\.dir)?")
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -244,17 +248,20 @@ class LocalStore:
             raise _translated(error) from error
 
     def _place(self, one: Staged) -> Path:
+        """Give staged bytes their address, never in the place of other sound bytes."""
         path = self._path(one.address)
         source = self._staging / one.token
-        if path.exists() and self._same(path, one):
-            source.unlink()
-            return path.parent
         try:
-            source.rename(path)
+            _rename_to_nothing(source, path)
         except FileNotFoundError:
             path.parent.mkdir(parents=True, exist_ok=True)
             _sync(self._objects)
             source.rename(path)
+        except FileExistsError:
+            if self._same(path, one):
+                source.unlink()
+            else:
+                source.rename(path)
         return path.parent
 
     def _same(self, path: Path, one: Staged) -> bool:
@@ -359,6 +366,23 @@ def _write_all(stream: BinaryIO, chunk: bytes) -> None:
     left = memoryview(chunk)
     while left:
         left = left[stream.write(left) :]
+
+
+def _rename_to_nothing(source: Path, target: Path) -> None:
+    """Rename a file where nothing is (renameat2(2)): two contents with one MD5 may race for an address.
+
+    Raises:
+        FileExistsError: something is there.
+    """
+    arguments = (_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), _RENAME_NOREPLACE)
+    if _libc.renameat2(*arguments) == 0:
+        return
+    number = ctypes.get_errno()
+    if number not in _NO_SUCH_RENAME:
+        raise OSError(number, os.strerror(number), str(target))
+    if target.exists():
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+    source.rename(target)
 
 
 def _sync(path: Path) -> None:

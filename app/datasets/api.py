@@ -2,8 +2,9 @@
 
 import base64
 import binascii
+import json
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -29,6 +30,8 @@ from app.web.api import ApiBlueprint, created_answer, empty_answer, json_answer,
 from app.web.context import actor, services
 
 routes = ApiBlueprint("datasets", tag="Datasets")
+MAX_ID = 1 << 63
+_FOREIGN_CURSOR = "this cursor was not made by this service"
 
 
 @routes.get("/datasets", role="anonymous", summary="Datasets that I may see", answers=[DatasetBrief])
@@ -53,9 +56,7 @@ def list_datasets(query: DatasetQuery) -> Response:
     shown = rows[: query.per_page]
     headers = {}
     if query.facets:
-        headers["X-Facets"] = orjson.dumps(services().datasets.facets(actor(), wanted)).decode(
-            "ascii", "replace"
-        )
+        headers["X-Facets"] = json.dumps(services().datasets.facets(actor(), wanted))
     cursor = _cursor(shown[-1], key) if len(rows) > len(shown) else None
     return page_answer([brief(row) for row in shown], cursor, headers=headers)
 
@@ -230,7 +231,7 @@ def _site_id(address: str) -> int:
 
 def _cursor(dataset: Dataset, key: str) -> str:
     value = asdict(dataset)[key]
-    text = value.isoformat() if isinstance(value, datetime) else str(value).lower()
+    text = value.isoformat() if isinstance(value, datetime) else str(value)
     return base64.urlsafe_b64encode(orjson.dumps([text, dataset.id])).decode()
 
 
@@ -239,7 +240,9 @@ def _after(cursor: str | None, key: str) -> tuple[Any, int] | None:
         return None
     try:
         text, last_id = orjson.loads(base64.urlsafe_b64decode(cursor))
-        value = text if key == "name" else datetime.fromisoformat(text)
-        return value, int(last_id)
-    except (ValueError, TypeError, binascii.Error) as error:
-        raise BadRequestError("this cursor was not made by this service") from error
+        value = text if key == "name" else datetime.fromisoformat(text).astimezone(UTC)
+        if isinstance(text, str) and type(last_id) is int and 0 <= last_id < MAX_ID:
+            return value, last_id
+    except (ValueError, TypeError, OverflowError, binascii.Error) as error:
+        raise BadRequestError(_FOREIGN_CURSOR) from error
+    raise BadRequestError(_FOREIGN_CURSOR)

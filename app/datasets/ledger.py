@@ -4,9 +4,10 @@ A pointer is not a capability. Nothing is served, committed or called present be
 its MD5: only what this table says was hashed for this very dataset.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -18,13 +19,14 @@ from sqlalchemy import (
     Table,
     bindparam,
     func,
-    insert,
     select,
     update,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 
 from app.datasets.models import DatasetId, ObjectFacts
 from app.db import Connection, UtcDateTime, metadata
+from gitops.errors import ObjectClashError
 from gitops.model import Md5
 
 objects = Table(
@@ -42,6 +44,7 @@ objects = Table(
 )
 
 _CHUNK = 500
+_INSERT: Mapping[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 # Asked for by every download; building a statement costs as much as running it.
 _FACTS = select(
     objects.c.address,
@@ -70,26 +73,36 @@ def facts(
 def record(
     connection: Connection, dataset_id: DatasetId, rows: Sequence[ObjectFacts], *, now: datetime
 ) -> None:
-    """Enter objects whose bytes are durable; a known address is healed if it was damaged."""
-    known = facts(connection, dataset_id, [row.address for row in rows])
-    fresh = {row.address: row for row in rows if row.address not in known}
-    if fresh:
-        connection.execute(
-            insert(objects),
-            [
-                {
-                    "dataset_id": dataset_id,
-                    "address": row.address,
-                    "size": row.size,
-                    "sha256": row.sha256,
-                    "crc32": row.crc32,
-                    "is_legacy": row.is_legacy,
-                    "added_at": now,
-                }
-                for row in fresh.values()
-            ],
-        )
-    healed = [address for address, row in known.items() if row.damaged_at is not None]
+    """Enter objects whose bytes are durable; a known address is healed if it was damaged.
+
+    Two that keep the same object at the same moment both succeed.
+
+    Raises:
+        ObjectClashError: an address was entered for other bytes meanwhile.
+    """
+    fresh = {row.address: row for row in rows}
+    if not fresh:
+        return
+    connection.execute(
+        _INSERT[connection.dialect.name](objects).on_conflict_do_nothing(),
+        [
+            {
+                "dataset_id": dataset_id,
+                "address": row.address,
+                "size": row.size,
+                "sha256": row.sha256,
+                "crc32": row.crc32,
+                "is_legacy": row.is_legacy,
+                "added_at": now,
+            }
+            for row in fresh.values()
+        ],
+    )
+    held = facts(connection, dataset_id, fresh)
+    for address, row in held.items():
+        if row.sha256 != fresh[address].sha256:
+            raise ObjectClashError(f"other bytes with the MD5 {address} are stored already")
+    healed = [address for address, row in held.items() if row.damaged_at is not None]
     for chunk in _chunks(healed):
         connection.execute(
             update(objects)

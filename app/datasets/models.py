@@ -32,6 +32,7 @@ class Dataset:
         site_id: the storage site it is bound to for ever, or None before the choice.
         push_level: the least level that may change the default branch.
         deletion_due: when a scheduled deletion becomes final; None for a living dataset.
+        is_ready: it has its repository; False while it is created, and once its purge has begun.
     """
 
     id: DatasetId
@@ -49,6 +50,7 @@ class Dataset:
     updated_at: datetime
     created_by: UserId | None
     deletion_due: datetime | None
+    is_ready: bool = True
 
     @property
     def full_path(self) -> str:
@@ -98,7 +100,7 @@ class DatasetFilter:
 def checked_name(name: str) -> str:
     """Return a display name without surrounding space. Raises ValidationError."""
     text = " ".join(unicodedata.normalize("NFC", name).split())
-    if not text or len(text) > MAX_NAME or any(unicodedata.category(char) == "Cc" for char in text):
+    if not text or len(text) > MAX_NAME or any(map(_is_control, text)):
         raise ValidationError(
             f"a name needs 1 to {MAX_NAME} printable characters",
             [FieldFault("/name", f"1 to {MAX_NAME} printable characters")],
@@ -130,7 +132,7 @@ def checked_path(path: str) -> str:
 def checked_topics(topics: list[str]) -> tuple[str, ...]:
     """Return topics without repeats, in the order given. Raises ValidationError."""
     cleaned = tuple(dict.fromkeys(" ".join(topic.split()) for topic in topics if topic.strip()))
-    if len(cleaned) > MAX_TOPICS or any(len(topic) > MAX_TOPIC or "," in topic for topic in cleaned):
+    if len(cleaned) > MAX_TOPICS or any(not _is_topic(topic) for topic in cleaned):
         raise ValidationError(
             f"at most {MAX_TOPICS} topics of up to {MAX_TOPIC} characters without commas",
             [FieldFault("/topics", f"at most {MAX_TOPICS} of up to {MAX_TOPIC} characters, no commas")],
@@ -138,9 +140,17 @@ def checked_topics(topics: list[str]) -> tuple[str, ...]:
     return cleaned
 
 
+def _is_topic(text: str) -> bool:
+    return len(text) <= MAX_TOPIC and "," not in text and not any(map(_is_control, text))
+
+
+def _is_control(char: str) -> bool:
+    return unicodedata.category(char) == "Cc"
+
+
 def checked_description(description: str) -> str:
-    """Return the description. Raises ValidationError if it is too long."""
-    if len(description) > MAX_DESCRIPTION:
+    """Return the description. Raises ValidationError if it is too long or holds a NUL."""
+    if len(description) > MAX_DESCRIPTION or "\0" in description:
         raise ValidationError(
             f"a description has at most {MAX_DESCRIPTION} characters; the README holds the rest",
             [FieldFault("/description", f"at most {MAX_DESCRIPTION} characters")],

@@ -1,5 +1,6 @@
 """Datasets: create, find, bind, and the one gate through which everything else reaches a repository."""
 
+import logging
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ from app.access import (
 from app.accounts.service import find_user, users_by_id
 from app.config import Config
 from app.datasets import ledger, store
+from app.datasets.binding import Agreement, agreement
 from app.datasets.models import (
     DEFAULT_BRANCH,
     Dataset,
@@ -36,7 +38,14 @@ from app.datasets.models import (
 )
 from app.datasets.pool import Pool
 from app.db import Connection, Database
-from app.errors import BadRequestError, ForbiddenError, MissingError, TakenError, UnauthenticatedError
+from app.errors import (
+    BadRequestError,
+    ForbiddenError,
+    GoneError,
+    MissingError,
+    TakenError,
+    UnauthenticatedError,
+)
 from app.jobs import Jobs
 from app.namespaces.models import Namespace, NamespaceId
 from app.namespaces.service import NamespaceService
@@ -46,11 +55,13 @@ from gitops import layout
 from gitops.cache import MemoryCache
 from gitops.changes import ChangeSet
 from gitops.datarepo import DataRepo
-from gitops.errors import IntegrityError, NothingToCommitError
+from gitops.errors import GitopsError, IntegrityError, NothingToCommitError, UnavailableError
 from gitops.forge import Forge
 from gitops.gitrepo import GitRepo
-from gitops.model import CommitId, Signature, Totals
-from gitops.snapshot import ReadCaches, Snapshot
+from gitops.model import CommitId, Md5, RefName, Signature, Totals
+from gitops.snapshot import ReadCaches
+
+log = logging.getLogger("cairn.datasets")
 
 CREATE = "dataset.create"
 BIND = "dataset.bind"
@@ -59,6 +70,8 @@ _SERVICE_NAME = "Cairn"
 _SERVICE_EMAIL = "cairn@localhost"
 _OPEN_REPOSITORIES = 256
 _MEMBERS_SHOWN = 1000
+MAX_ID_DIGITS = 18
+MAX_SHOWN = 400
 
 NEEDED = {
     Action.SEE: "guest",
@@ -163,7 +176,9 @@ class DatasetService:
         self._forge = forge
         self._caches = caches
         self._repositories: MemoryCache[DatasetId, GitRepo] = MemoryCache(max_weight=_OPEN_REPOSITORIES)
-        self._checked: MemoryCache[tuple[DatasetId, CommitId], str] = MemoryCache(max_weight=4096)
+        self._checked: MemoryCache[tuple[DatasetId, int | None, CommitId], Agreement] = MemoryCache(
+            max_weight=4096
+        )
 
     # The gate
 
@@ -188,12 +203,12 @@ class DatasetService:
         return opened
 
     def _refuse_contradiction(self, opened: OpenDataset) -> None:
-        """Take no content where the repository names another site; name, members and visibility may change."""
+        """Take no content where the repository names another site; write down a binding that it lacks."""
         problem = self._binding_problem(opened)
         if problem:
             raise IntegrityError(f"{opened.dataset.full_path} takes no changes: {problem}")
-        if not self._checked.find((opened.dataset, opened.repo.head(opened.dataset.default_branch))):
-            return
+        if self._agreement(opened).is_unwritten:
+            self.record_binding(opened.dataset.id)
 
     def open_for_upkeep(self, dataset: DatasetId) -> OpenDataset:
         """Return any dataset to the service itself: jobs and the administrator's commands."""
@@ -210,8 +225,8 @@ class DatasetService:
 
     def _visible(self, actor: Actor, dataset: int | str) -> tuple[Dataset, AccessLevel]:
         with self._database.reading() as connection:
-            if isinstance(dataset, int) or dataset.isdigit():
-                found = store.find_by_id(connection, int(dataset))
+            if isinstance(dataset, int) or (dataset.isascii() and dataset.isdigit()):
+                found = store.find_by_id(connection, int(dataset)) if _is_id(dataset) else None
             else:
                 namespace, _, path = dataset.rpartition("/")
                 found = store.find_by_path(connection, namespace, path)
@@ -238,10 +253,7 @@ class DatasetService:
         return home
 
     def _demand(self, actor: Actor, action: Action, level: AccessLevel, dataset: Dataset) -> None:
-        least = action
-        if action is Action.WRITE and dataset.push_level > AccessLevel.DEVELOPER:
-            least = Action.MAINTAIN
-        if allows(actor, least, level):
+        if allows(actor, action, level):
             return
         if actor.is_anonymous:
             raise UnauthenticatedError(f"sign in to change {dataset.full_path}")
@@ -250,7 +262,7 @@ class DatasetService:
                 f"this token reads only; changing {dataset.full_path} needs the scope '{Scope.API}'",
                 code="insufficient_scope",
             )
-        raise ForbiddenError(f"this needs the level {NEEDED[least]} in {dataset.full_path}")
+        raise ForbiddenError(f"this needs the level {NEEDED[action]} in {dataset.full_path}")
 
     def _opened(self, dataset: Dataset, actor: Actor, level: AccessLevel) -> OpenDataset:
         pool = None
@@ -263,7 +275,8 @@ class DatasetService:
         repo = DataRepo(
             repository, pool.store if pool else None, self._caches, default_branch=dataset.default_branch
         )
-        return OpenDataset(dataset, actor, level, repo, pool)
+        is_public = self._effective_visibility(dataset) is Visibility.PUBLIC
+        return OpenDataset(dataset, actor, level, repo, pool, is_public)
 
     def repository_path(self, dataset: DatasetId) -> Path:
         """Return the folder of a dataset's bare repository."""
@@ -328,6 +341,8 @@ class DatasetService:
             dataset = store.find_by_id(connection, dataset_id)
         if dataset is None:
             raise _missing(dataset_id)
+        if dataset.is_ready:
+            return dataset
         self._forge.create(dataset.full_path, description=dataset.description)
         GitRepo.create(self.repository_path(dataset.id), branch=dataset.default_branch)
         opened = self._opened(dataset, Actor(), AccessLevel.OWNER)
@@ -335,7 +350,7 @@ class DatasetService:
         opened.repo.start(files, author=author or self.service_signature(), message="Create dataset")
         with self._database.transaction() as connection:
             store.update_dataset(connection, dataset.id, {"is_ready": True})
-        return dataset
+        return replace(dataset, is_ready=True)
 
     def _home(self, actor: Actor, namespace: int | str | None) -> Namespace:
         try:
@@ -368,6 +383,7 @@ class DatasetService:
         """
         opened = self.open(actor, dataset, Action.MAINTAIN)
         site = self._sites.resolve(actor, storage_site)
+        self._refuse_contradiction(opened)
         with self._database.transaction() as connection:
             won = store.bind_site(connection, opened.dataset.id, site.id, now=self._clock())
             bound = store.find_by_id(connection, opened.dataset.id)
@@ -405,55 +421,40 @@ class DatasetService:
             return
 
     def _binding_problem(self, opened: OpenDataset) -> str | None:
-        """Compare what the repository says about identity and site with the registry.
-
-        The repository's word is never obeyed; a difference means that somebody edited the files
-        behind the service's back.
-        """
-        head = opened.repo.git.branch(opened.dataset.default_branch)
-        if head is None:
+        """Return how the repository contradicts the registry about identity and site, or None."""
+        if opened.repo.git.branch(opened.dataset.default_branch) is None:
             return "its default branch is missing"
-        key = (opened.dataset.id, head)
-        known = self._checked.find(key)
-        if known is None:
-            known = self._compare(opened.dataset, opened.repo.snapshot(head))
-            if not known or "storage site" not in known or not self._heal_binding(opened, head):
-                self._checked.keep(key, known)
-        return known or None
+        return self._agreement(opened).problem or None
 
-    def _compare(self, dataset: Dataset, snapshot: Snapshot) -> str:
-        expected = layout.binding_files(self._record(dataset))
-        if snapshot.read_raw(layout.DATASET_FILE) != expected[layout.DATASET_FILE]:
-            return f"{layout.DATASET_FILE} names another dataset or storage site than the one it is bound to"
-        config = snapshot.read_raw(layout.DVC_CONFIG) or b""
-        wanted = layout.config_remotes(expected[layout.DVC_CONFIG])
-        found = layout.config_remotes(config)
-        if any(found.get(name) != url for name, url in wanted.items() if name == "site"):
-            return f"{layout.DVC_CONFIG} names another storage site than the one it is bound to"
-        return ""
+    def _agreement(self, opened: OpenDataset) -> Agreement:
+        dataset = opened.dataset
+        head = opened.repo.head(dataset.default_branch)
 
-    def _heal_binding(self, opened: OpenDataset, head: CommitId) -> bool:
-        """A binding that a crash left unwritten is not a contradiction; say whether that is the case."""
-        unbound = layout.binding_files(
-            layout.DatasetRecord(opened.dataset.id, self.dvc_url(opened.dataset.id), None)
-        )
-        written = opened.repo.snapshot(head).read_raw(layout.DATASET_FILE)
-        return opened.dataset.site_id is not None and written == unbound[layout.DATASET_FILE]
+        def compare() -> Agreement:
+            snapshot = opened.repo.snapshot(head)
+            return agreement(
+                snapshot.read_raw(layout.DATASET_FILE),
+                snapshot.read_raw(layout.DVC_CONFIG),
+                expected=layout.binding_files(self._record(dataset)),
+                unbound=layout.binding_files(self._record(replace(dataset, site_id=None))),
+            )
+
+        return self._checked.get_or_make((dataset.id, dataset.site_id, head), compare)
 
     # Showing and changing
 
     def overview(self, actor: Actor, dataset: int | str) -> Overview:
         """Return what a dataset's page says; counts only for those who may read its content."""
         opened = self.open(actor, dataset, Action.SEE)
-        head, totals, problem = None, Totals(), None
+        head, totals, problem, stored = None, Totals(), None, (0, 0)
         if allows(actor, Action.READ, opened.level):
             head = opened.repo.git.branch(opened.dataset.default_branch)
             totals = opened.repo.snapshot(head).totals() if head else Totals()
             problem = self._binding_problem(opened)
-        with self._database.reading() as connection:
-            objects, size = ledger.stored(connection, opened.dataset.id)
+            with self._database.reading() as connection:
+                stored = ledger.stored(connection, opened.dataset.id)
         site = self._sites.find(opened.dataset.site_id) if opened.dataset.site_id is not None else None
-        return Overview(opened.dataset, opened.level, site, head, totals, objects, size, problem)
+        return Overview(opened.dataset, opened.level, site, head, totals, *stored, problem)
 
     def update(self, actor: Actor, dataset: int | str, fields: Mapping[str, Any]) -> Dataset:
         """Change name, description, visibility, topics or push level; the site never."""
@@ -494,20 +495,37 @@ class DatasetService:
         """Take a scheduled deletion back."""
         opened = self.open(actor, dataset, Action.OWN)
         with self._database.transaction() as connection:
-            store.update_dataset(connection, opened.dataset.id, {"deletion_due": None})
+            if not store.cancel_deletion(connection, opened.dataset.id):
+                raise GoneError(f"{opened.dataset.full_path} is being deleted for good already")
         return replace(opened.dataset, deletion_due=None)
 
     def purge_due(self) -> list[DatasetId]:
-        """Delete for good what was scheduled and whose time has come."""
+        """Delete for good what was scheduled and whose time has come; an interrupted purge goes on.
+
+        A storage site that does not answer keeps its own datasets waiting, no others.
+        """
         with self._database.reading() as connection:
             due = store.due_deletions(connection, self._clock())
+        purged = []
         for dataset in due:
-            if dataset.site_id is not None:
-                self._sites.delete_pool(dataset.site_id, dataset.id)
-            with self._database.transaction() as connection:
-                store.delete_dataset(connection, dataset.id)
-            shutil.rmtree(self.repository_path(dataset.id), ignore_errors=True)
-        return [dataset.id for dataset in due]
+            try:
+                if self._purge(dataset):
+                    purged.append(dataset.id)
+            except GitopsError:
+                log.exception("dataset.purge_failed", extra={"dataset": dataset.id})
+        return purged
+
+    def _purge(self, dataset: Dataset) -> bool:
+        """Claim first: a deletion that is taken back at this very moment must keep every object."""
+        with self._database.transaction() as connection:
+            if not store.claim_purge(connection, dataset.id, self._clock()):
+                return False
+        if dataset.site_id is not None:
+            self._sites.delete_pool(dataset.site_id, dataset.id)
+        with self._database.transaction() as connection:
+            store.delete_dataset(connection, dataset.id)
+        shutil.rmtree(self.repository_path(dataset.id), ignore_errors=True)
+        return True
 
     def resume_creations(self) -> None:
         """Finish what a crash interrupted."""
@@ -528,9 +546,9 @@ class DatasetService:
         after: tuple[Any, int] | None = None,
         limit: int = 100,
     ) -> list[Dataset]:
-        """Return the datasets that the actor may see, in order; ``after`` is the last row's sort key and id."""
+        """Return the datasets that the actor may see, in order; ``after`` is the last row's value and id."""
         with self._database.reading() as connection:
-            rows = store.page(
+            return store.page(
                 connection,
                 wanted,
                 reader=self._reader(actor),
@@ -539,7 +557,6 @@ class DatasetService:
                 after=after,
                 limit=limit,
             )
-        return [row for row in rows if self._level(actor, row) >= AccessLevel.GUEST]
 
     def facets(self, actor: Actor, wanted: DatasetFilter) -> dict[str, dict[str, int]]:
         """Return how many of the listed datasets have each topic, visibility and namespace."""
@@ -549,8 +566,14 @@ class DatasetService:
     def _reader(self, actor: Actor) -> store.Reader:
         with self._database.reading() as connection:
             levels = self._namespaces.levels_of_user(connection, actor.user)
-        joined = [namespace for namespace, level in levels.items() if level >= AccessLevel.GUEST]
-        return store.Reader(user=actor.user, is_all=actor.is_admin, namespaces=joined)
+        kinds = [Visibility.PUBLIC] if actor.is_anonymous else [Visibility.PUBLIC, Visibility.INTERNAL]
+        return store.Reader(
+            user=actor.user,
+            is_all=actor.is_admin,
+            joined=[namespace for namespace, level in levels.items() if level >= AccessLevel.GUEST],
+            open_kinds=kinds,
+            open_namespaces=self._namespaces.ids_with_visibility(kinds),
+        )
 
     def count_bound(self, site_id: int) -> int:
         """Return how many datasets are bound to a storage site."""
@@ -563,13 +586,16 @@ class DatasetService:
         """Return which readable datasets hold objects with these hashes."""
         with self._database.reading() as connection:
             found = ledger.holders(connection, hashes, by_sha256=by_sha256)
-        result = []
+        by_dataset: dict[DatasetId, list[Md5]] = {}
         for dataset_id, address, _ in found:
+            by_dataset.setdefault(dataset_id, []).append(address)
+        result = []
+        for dataset_id, addresses in by_dataset.items():
             try:
                 opened = self.open(actor, dataset_id, Action.READ)
-            except (MissingError, ForbiddenError, UnauthenticatedError):
+            except (MissingError, ForbiddenError, UnauthenticatedError, UnavailableError):
                 continue
-            result.append((opened, opened.pool.facts([address])[address]))
+            result += [(opened, facts) for facts in opened.pool.facts(addresses).values()]
         return result
 
     # Members
@@ -630,8 +656,13 @@ class DatasetService:
         return Signature(_SERVICE_NAME, _SERVICE_EMAIL, self._clock())
 
 
+def _is_id(address: int | str) -> bool:
+    """Tell whether a number is one that the database can hold."""
+    return len(address) <= MAX_ID_DIGITS if isinstance(address, str) else abs(address) < 10**MAX_ID_DIGITS
+
+
 def _missing(dataset: int | str) -> MissingError:
-    return MissingError(f"there is no dataset {str(dataset)!r}", code="dataset_not_found")
+    return MissingError(f"there is no dataset {str(dataset)[:MAX_SHOWN]!r}", code="dataset_not_found")
 
 
 def _refuse_wider(wanted: Visibility, home: Namespace) -> None:

@@ -11,13 +11,13 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config as AlembicConfig
-from sqlalchemy import Connection, Engine, MetaData, create_engine, event, make_url, text
+from sqlalchemy import Connection, Engine, MetaData, Select, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from app.db.types import UtcDateTime
 from gitops.errors import StorageFullError, UnavailableError
 
-__all__ = ["Connection", "Database", "UtcDateTime", "after_commit", "declare_trigger", "metadata"]
+__all__ = ["Connection", "Database", "Select", "UtcDateTime", "after_commit", "declare_trigger", "metadata"]
 
 metadata = MetaData(
     naming_convention={

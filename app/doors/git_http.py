@@ -122,11 +122,14 @@ def _open(dataset: str, service: GitService) -> OpenDataset:
     """
     caller = _caller()
     try:
-        return services().datasets.open(caller, dataset, _ACTIONS[service])
+        opened = services().datasets.open(caller, dataset, _ACTIONS[service])
     except MissingError as error:
         if caller.is_anonymous:
             raise UnauthenticatedError("use any user name and a token as the password") from error
         raise
+    if service is GitService.PUSH:
+        opened.check_branch(opened.dataset.default_branch)
+    return opened
 
 
 def _caller() -> Actor:

@@ -1,13 +1,13 @@
 """Use cases of namespaces: who owns what, and who belongs to whom."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from app.access import AccessLevel, Action, Actor, UserId, Visibility, allows, effective_level
 from app.accounts.models import User, parse_name
 from app.accounts.service import find_user, users_by_id
-from app.db import Connection, Database
+from app.db import Connection, Database, Select
 from app.errors import (
     BadRequestError,
     FieldFault,
@@ -102,6 +102,10 @@ class NamespaceService:
     def levels_of_user(self, connection: Connection, user: UserId | None) -> dict[NamespaceId, AccessLevel]:
         """Return a person's own level in every namespace."""
         return {} if user is None else store.levels_of_user(connection, user)
+
+    def ids_with_visibility(self, kinds: Collection[Visibility]) -> Select[tuple[int]]:
+        """Return a query for the namespaces of these visibilities, for lists of what lies in them."""
+        return store.ids_with_visibility(kinds)
 
     def inherited_members(self, connection: Connection, namespace: int, *, limit: int) -> Sequence[Member]:
         """Return the members whom things in the namespace inherit."""
