@@ -6,7 +6,7 @@ import unicodedata
 from itertools import islice
 
 import pytest
-from repositories import MAIN, Foreign, files, land, path, pointer, store
+from repositories import MAIN, Foreign, by, files, git, land, open_repo, path, pointer, store
 
 from gitops import trees
 from gitops.changes import ChangeSet

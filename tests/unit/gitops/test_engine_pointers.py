@@ -361,7 +361,8 @@ def test_a_pointer_of_dvc_2_is_marked_legacy() -> None:
 
 def test_a_pointer_of_import_url_is_read() -> None:
     text = (
-        "md5: 0123456789abcdef0123456789abcdef\nfrozen: true\ndeps:\n- etag: '\"x\"'\n  size: 9\n  hash: md5\n"
+        "md5: 0123456789abcdef0123456789abcdef\nfrozen: true\n"
+        "deps:\n- etag: '\"x\"'\n  size: 9\n  hash: md5\n"
         f"  path: https://host/x\nouts:\n- md5: {MD5}\n  size: 3\n  hash: md5\n  path: ./x\n"
     )
     assert parse_single(text.encode(), "x") == Pointer(MD5, 3)
@@ -380,8 +381,14 @@ def test_a_name_in_decomposed_form_is_the_same_name() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        f"outs:\n- md5: {MD5}\n  size: 3\n  hash: md5\n  path: x\nmeta:\n  owner: 'me'\n  path: y\ndesc: keep\n",
-        f"# note\ndeps:\n- path: x\n  md5: {MD5}\nouts:\n- path: x  # here\n  md5: {MD5}\n  cloud:\n    a: {{v: 1}}\n",
+        (
+            f"outs:\n- md5: {MD5}\n  size: 3\n  hash: md5\n  path: x\n"
+            "meta:\n  owner: 'me'\n  path: y\ndesc: keep\n"
+        ),
+        (
+            f"# note\ndeps:\n- path: x\n  md5: {MD5}\n"
+            f"outs:\n- path: x  # here\n  md5: {MD5}\n  cloud:\n    a: {{v: 1}}\n"
+        ),
         f"outs: [{{md5: {MD5}, path: x, remote: other}}]\n",
         f'outs:\n- md5: {MD5}\n  path: "x"\n',
         f"outs:\n- {{path: x,\n   md5: {MD5}}}\n",
