@@ -16,6 +16,7 @@ from gitops.push_limits import Budget, Refusals
 
 _BATCH = 500
 _POINTER = layout.POINTER_SUFFIX
+_NOT_HERE = "the dataset does not hold the bytes"
 MAX_PUSHED_MANIFEST = 64 * 1024 * 1024
 
 
@@ -66,6 +67,8 @@ class _Tracked:
 
     path: str
     pointer: Pointer
+    is_import: bool = False
+    """Made by ``dvc import`` from another repository; DVC never pushes such bytes."""
 
 
 class PointerCheck:
@@ -115,7 +118,7 @@ class PointerCheck:
             except InvalidPointerError as error:
                 self._refusals.add(path, f"broken pointer: {error}")
             else:
-                self._tracked.append(_Tracked(path, pointer))
+                self._tracked.append(_Tracked(path, pointer, is_import=b"rev_lock:" in text))
         tracked, self._tracked = self._tracked, []
         for start in range(0, len(tracked), _BATCH):
             self._compare(tracked[start : start + _BATCH])
@@ -138,6 +141,10 @@ class PointerCheck:
         held = self._ledger.facts({one.pointer.md5 for one in tracked}) if self._ledger else {}
         for one in tracked:
             reason = fault_of_pointer(one.pointer, held.get(one.pointer.md5))
+            if reason and one.is_import and one.pointer.md5 not in held:
+                reason = (
+                    f"{_NOT_HERE} {one.pointer.md5}, and dvc push sends no imports: dvc get and dvc add it"
+                )
             if reason is None and one.pointer.is_dir:
                 reason = self._fault_of_manifest(one.pointer, held[one.pointer.md5])
             if reason:
@@ -172,7 +179,7 @@ class PointerCheck:
 def fault_of_pointer(pointer: Pointer, facts: StoredFacts | None) -> str | None:
     """Return how a pointer contradicts what the dataset holds, or None. Pure."""
     if facts is None:
-        return f"the dataset does not hold the bytes {pointer.md5}: run dvc push first"
+        return f"{_NOT_HERE} {pointer.md5}: run dvc push first"
     return next(_contradictions(pointer, facts), None)
 
 

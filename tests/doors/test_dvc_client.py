@@ -223,6 +223,22 @@ def test_dvc_imports_a_file_into_another_repository(url: str, make_work: MakeWor
     assert work.read("data.bin") == FILES["data.bin"]
     assert url in work.read("data.bin.dvc").decode()
     assert "up to date" in work.dvc("status")
+    work.dvc("update", "data.bin.dvc")
+    assert work.read("data.bin") == FILES["data.bin"]
+
+
+def test_an_imported_file_is_refused_because_dvc_does_not_push_its_bytes(
+    live: Live, story: Story, url: str, make_work: MakeWork
+) -> None:
+    dataset = live.dataset(story.owner, "Importer")
+    work = clone(live, make_work, dataset, story.token)
+    work.dvc("import", url, "data.bin")
+    work.commit()
+
+    assert "Everything is up to date" in work.dvc("push")
+    assert "dvc push sends no imports: dvc get and dvc add it" in work.git(
+        "push", "origin", "main", check=False
+    )
 
 
 def test_the_python_interface_opens_a_file(url: str, story: Story, make_work: MakeWork) -> None:
