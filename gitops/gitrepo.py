@@ -8,6 +8,7 @@ import errno
 import fcntl
 import os
 import re
+import shutil
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -82,6 +83,7 @@ _GENERATION = "cairn-generation"
 _DAY_MIN = 24 * 60
 _LAST_MOMENT = int(datetime(9999, 12, 30, tzinfo=UTC).timestamp())
 _STALE_LOCK = timedelta(minutes=10)
+_STALE_QUARANTINE = timedelta(days=1)
 
 
 def prepare_libgit2() -> None:
@@ -419,6 +421,15 @@ class GitRepo:
                 if age > older_than:
                     path.unlink(missing_ok=True)
                     swept.append(path.name)
+        return swept + self._sweep_quarantines(now)
+
+    def _sweep_quarantines(self, now: datetime) -> list[str]:
+        """A push in progress does not touch its folder, so only a day proves that it is over."""
+        swept = []
+        for path in (self.path / "objects").glob("tmp_objdir-*"):
+            if now - datetime.fromtimestamp(path.stat().st_mtime, UTC) > _STALE_QUARANTINE:
+                shutil.rmtree(path, ignore_errors=True)
+                swept.append(path.name)
         return swept
 
     def pack_count(self) -> int:

@@ -7,6 +7,7 @@ import subprocess
 import threading
 import zlib
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.request import Request, urlopen
 
@@ -289,6 +290,15 @@ def test_the_hook_ends_when_nobody_listens(server: Server) -> None:
     os.close(ask)
 
     assert done.returncode
+
+
+def test_what_a_killed_push_left_behind_is_swept_after_a_day(server: Server) -> None:
+    left = server.repo.path / "objects" / "tmp_objdir-incoming-Abc123"
+    (left / "pack").mkdir(parents=True)
+
+    assert server.repo.sweep_stale_locks(now=datetime.now(UTC)) == []
+    assert server.repo.sweep_stale_locks(now=datetime.now(UTC) + timedelta(days=2)) == [left.name]
+    assert not left.exists()
 
 
 def test_pushed_objects_are_checked_by_git_itself(server: Server, work: Clone) -> None:
