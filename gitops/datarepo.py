@@ -532,6 +532,7 @@ class DataRepo:
         message: str,
     ) -> Commit:
         oid = tree if tree is not None else pack.add("tree", b"")
+        pack.leave_only(_new_below(oid, pack))
         content = render_commit(
             tree=TreeId(oid.hex()), parents=parents, author=author, committer=author, message=message
         )
@@ -611,6 +612,17 @@ class DataRepo:
         """Remove a tag; the name of a release stays reserved for its version."""
         with self.git.lock():
             self.git.delete_ref(TAGS + name)
+
+
+def _new_below(tree: bytes, pack: PackWriter) -> set[bytes]:
+    """Return the new objects that a tree needs: a merge leaves drafts behind that nobody does."""
+    raw = pack.find(tree)
+    if raw is None:
+        return set()
+    needed = {tree}
+    for mode, _, oid in trees.Folder(raw).rows:
+        needed |= _new_below(oid, pack) if mode == trees.TREE else {oid}
+    return needed
 
 
 def _refuse_reserved(name: RefName) -> None:

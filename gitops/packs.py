@@ -38,10 +38,9 @@ class PackWriter:
         found = self._objects.get(oid)
         return found[1] if found else None
 
-    def forget(self, oids: set[bytes]) -> None:
-        """Leave objects out, because nothing refers to them any more."""
-        for oid in oids:
-            self._objects.pop(oid, None)
+    def leave_only(self, oids: set[bytes]) -> None:
+        """Drop every other object, because nothing will refer to it."""
+        self._objects = {oid: found for oid, found in self._objects.items() if oid in oids}
 
     def __len__(self) -> int:
         return len(self._objects)
