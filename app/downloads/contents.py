@@ -16,9 +16,9 @@ from gitops.objects import Hasher, digest
 from gitops.snapshot import Snapshot
 
 _BATCH = 1000
-_CHUNK = 512 * 1024
-# Longest content that is read whole, checked, and sent in one piece.
-WHOLE = 1024 * 1024
+_CHUNK = 128 * 1024
+# Longest content that is read whole and sent in one piece.
+WHOLE = 256 * 1024
 _KEPT_DIGESTS = 20_000
 _KEPT_ENTRIES = 10_000
 # A file's facts take about 450 bytes: 7 MB for the largest version that is remembered, 25 MB for all.

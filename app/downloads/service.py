@@ -37,6 +37,7 @@ from gitops.model import (
     Digests,
     Entry,
     EntryKind,
+    Md5,
     RepoPath,
     is_commit_id,
     parse_path,
@@ -215,8 +216,13 @@ class Listing:
         for entry in self.entries:
             if entry.kind is EntryKind.TEXT and entry.blob and not entry.problem:
                 yield entry, self.memory.of_text(self.at.opened, entry.blob)
+                continue
+            held = facts.get(entry.pointer.md5) if entry.pointer else None
+            if held and held.is_legacy and pool and not held.damaged_at:
+                md5 = Md5(self.memory.md5_of(pool, held))
+                yield entry, Digests(md5, held.sha256, held.crc32, held.size)
             else:
-                yield entry, facts.get(entry.pointer.md5) if entry.pointer else None
+                yield entry, held
 
 
 class DownloadService:

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable, Iterator
 from app.downloads.archives import MemberFactory, Part
 from app.downloads.models import File
 
-CHUNK = 512 * 1024
+# Eight pieces wait for each slow reader (docs/adr/0012), so they are no larger than they need be.
+CHUNK = 128 * 1024
 MOST_KEPT = 16_384
 
 ReadFile = Callable[[File, int, int], Iterator[bytes]]
