@@ -427,7 +427,11 @@ class GitRepo:
         """A push in progress does not touch its folder, so only a day proves that it is over."""
         swept = []
         for path in (self.path / "objects").glob("tmp_objdir-*"):
-            if now - datetime.fromtimestamp(path.stat().st_mtime, UTC) > _STALE_QUARANTINE:
+            try:
+                age = now - datetime.fromtimestamp(path.stat().st_mtime, UTC)
+            except FileNotFoundError:
+                continue
+            if age > _STALE_QUARANTINE:
                 shutil.rmtree(path, ignore_errors=True)
                 swept.append(path.name)
         return swept
