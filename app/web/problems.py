@@ -96,7 +96,7 @@ def answer(error: Exception) -> Response:
     if isinstance(error, RequestRedirect):
         return Response(status=error.code, headers={"Location": error.new_url})
     fields = _fields_of(error)
-    response = _as_json(fields) if wants_json() else _as_page(fields)
+    response = _as_text(fields) if _is_git() else _as_json(fields) if wants_json() else _as_page(fields)
     if isinstance(error, HTTPException):
         _keep_headers(error, response)
     if fields.status == 401 and wants_json():  # noqa: PLR2004 - the status, as everybody knows it
@@ -188,6 +188,15 @@ def _as_json(fields: Fields) -> Response:
     optional = {"errors": fields.errors, "paths": fields.paths, "head": fields.head}
     body.update({key: value for key, value in optional.items() if value})
     return Response(orjson.dumps(body), fields.status, content_type=PROBLEM_JSON)
+
+
+def _is_git() -> bool:
+    return ".git/" in request.path and request.headers.get("User-Agent", "").startswith("git/")
+
+
+def _as_text(fields: Fields) -> Response:
+    """Return the one form of a problem that git shows to its user, as ``remote:`` lines."""
+    return Response(f"{fields.detail}\n", fields.status, content_type="text/plain; charset=utf-8")
 
 
 def _as_page(fields: Fields) -> Response:
