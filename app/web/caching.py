@@ -34,7 +34,7 @@ class Freshness:
 
 def find_not_modified(freshness: Freshness) -> Response | None:
     """Return 304 if the client holds this answer already, else None. Call it after the gate."""
-    if request.method not in {"GET", "HEAD"} or not request.if_none_match.contains(freshness.etag):
+    if request.method not in {"GET", "HEAD"} or not request.if_none_match.contains_weak(freshness.etag):
         return None
     return stamped(Response(status=304), freshness)
 
