@@ -68,6 +68,10 @@ class ChangeSet:
         self._set(old, Remove())
         self._set(new, MoveFrom(old))
 
+    def copy(self, old: RepoPath, new: RepoPath) -> None:
+        """Put at ``new`` what lies at ``old`` in the base version, whatever becomes of ``old``."""
+        self._set(new, MoveFrom(old))
+
     def bind(self, record: layout.DatasetRecord) -> None:
         """Write who the dataset is and which site it is bound to; for the registry of datasets only."""
         for path, content in layout.binding_files(record).items():

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from gitops import layout, pointers, trees
 from gitops.changes import ChangeSet, Edit, MoveFrom, PutData, Remove, WriteText
-from gitops.errors import PathClashError, PathNotFoundError
+from gitops.errors import InvalidPointerError, PathClashError, PathNotFoundError
 from gitops.model import RepoPath
 from gitops.packs import PackWriter
 from gitops.trees import Node, Patch
@@ -82,6 +82,7 @@ class Draft:
     def _remove(self, path: RepoPath) -> None:
         found = [name for name in (path, layout.pointer_path(path)) if self._node(name)]
         if not found:
+            self._refuse_tracked(path)
             raise PathNotFoundError(f"there is no {path!r} to remove", paths=[path])
         for name in found:
             self._patch.set(name, None)
@@ -92,6 +93,7 @@ class Draft:
         node = self._node(source)
         pointer = self._node(layout.pointer_path(source))
         if node is None and pointer is None:
+            self._refuse_tracked(source)
             raise PathNotFoundError(f"there is no {source!r} to move", paths=[source])
         replaced = self._node(layout.pointer_path(target)) or self._node(target)
         if node is not None and node.is_tree and replaced is not None and not self._is_gone(target):
@@ -101,6 +103,23 @@ class Draft:
         if pointer is not None:
             name = target.rpartition("/")[2]
             self._set_pointer(target, pointers.renamed(self._read_blob(pointer.oid), name))
+
+    def _refuse_tracked(self, path: RepoPath) -> None:
+        """Refuse to change single files of a folder that DVC tracks as one."""
+        parent = path.rpartition("/")[0]
+        while parent:
+            node = self._node(layout.pointer_path(parent))
+            if node and self._tracks_folder(node):
+                raise PathClashError(
+                    f"{parent!r} is tracked by DVC as one; {path!r} cannot be changed alone", paths=[path]
+                )
+            parent = parent.rpartition("/")[0]
+
+    def _tracks_folder(self, node: Node) -> bool:
+        try:
+            return any(out.pointer.is_dir for out in pointers.parse(self._read_blob(node.oid)))
+        except InvalidPointerError:
+            return False
 
     # Clashes
 

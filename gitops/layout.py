@@ -74,13 +74,13 @@ def check_writable(path: RepoPath) -> RepoPath:
     """
     if not path:
         raise InvalidPathError("a file needs a name")
-    for segment in path.split("/"):
-        if segment.casefold().endswith(POINTER_SUFFIX):
-            raise InvalidPathError(
-                f"the path {path!r} is refused: names ending in '.dvc' are DVC pointers", paths=[path]
-            )
-    name = path.rpartition("/")[2]
-    if path.partition("/")[0].casefold() in _RESERVED_FOLDERS or name.casefold() in _RESERVED_NAMES:
+    names = path.casefold().split("/")
+    if any(name.endswith(POINTER_SUFFIX) for name in names):
+        raise InvalidPathError(
+            f"the path {path!r} is refused: names ending in '.dvc' are DVC pointers", paths=[path]
+        )
+    # A folder of such a name would be hidden too, and git itself refuses some of them.
+    if names[0] in _RESERVED_FOLDERS or not _RESERVED_NAMES.isdisjoint(names):
         raise InvalidPathError(f"the path {path!r} is reserved", paths=[path])
     return path
 

@@ -41,6 +41,7 @@ MAX_WALK_ENTRIES = 50_000_000
 _BATCH = 1000
 _POINTER = layout.POINTER_SUFFIX.encode()
 _CACHED_ROWS = 150_000
+_RECENT_FOLDERS = 8
 
 IndexRow = tuple[str, trees.Node, bool]
 """(name on screen, node, the node is a pointer file)."""
@@ -93,6 +94,7 @@ class Snapshot:
         self._git = git
         self._objects = objects
         self._caches = caches
+        self._recent: dict[bytes, _Nodes] = {}
 
     # Looking up
 
@@ -256,7 +258,14 @@ class Snapshot:
     # Rows and entries
 
     def _git_folder(self, tree: bytes) -> "_Nodes":
-        return _Nodes(self._git.read_folder(tree))
+        """Return a folder's nodes; the last few are kept, for those who look up one path after another."""
+        found = self._recent.get(tree)
+        if found is None:
+            found = _Nodes(self._git.read_folder(tree))
+            if len(self._recent) >= _RECENT_FOLDERS:
+                self._recent = {}
+            self._recent[tree] = found
+        return found
 
     def _index(self, tree: bytes) -> FolderIndex:
         return self._caches.indexes.get_or_make(tree, lambda: _index(self._git.read_folder(tree)))

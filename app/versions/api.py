@@ -1,7 +1,9 @@
 """JSON routes of history: versions, comparisons, taking back, tags and branches."""
 
+import re
 from bisect import bisect_right
 from itertools import islice
+from urllib.parse import quote
 
 from flask import Response
 
@@ -34,6 +36,7 @@ from gitops.errors import RefNotFoundError
 from gitops.model import Change, is_commit_id, parse_name, parse_path, parse_ref
 
 routes = ApiBlueprint("versions", tag="Versions")
+_COUNT = re.compile(r"[0-9]{1,9}")
 
 
 @routes.get(
@@ -41,6 +44,7 @@ routes = ApiBlueprint("versions", tag="Versions")
 )
 def list_commits(path: DatasetPath, query: LogQuery) -> Response:
     """List versions, newest first, each with files and bytes added, removed and changed."""
+    skip = _skip(query.cursor)
     _, start, versions = services().versions.log(
         actor(),
         path.dataset,
@@ -49,9 +53,9 @@ def list_commits(path: DatasetPath, query: LogQuery) -> Response:
         author=query.author,
         since=query.since,
         until=query.until,
+        skip=skip,
     )
-    skip = _skip(query.cursor)
-    rows = list(islice(versions, skip, skip + query.per_page + 1))
+    rows = list(islice(versions, query.per_page + 1))
     shown = rows[: query.per_page]
     cursor = f"{start}~{skip + len(shown)}" if len(rows) > len(shown) else None
     headers = {"X-Commit-Id": start}
@@ -95,10 +99,12 @@ def compare_versions(path: DatasetPath, query: CompareQuery) -> Response:
     _, found = services().versions.compare(actor(), path.dataset, parse_ref(query.from_), parse_ref(query.to))
     headers: dict[str, str] = {"X-Commit-Id": found.new}
     if query.delimiter:
-        folders = [
-            {"path": one.path, "stats": shapes.stats(one.stats)} for one in found.by_folder(query.prefix)
-        ]
-        return json_answer({**shapes.comparison(found, []), "folders": folders}, headers=headers)
+        folders = [one for one in found.by_folder(query.prefix) if one.path > (query.cursor or "")]
+        shown = folders[: query.per_page]
+        if len(folders) > len(shown):
+            headers["Link"] = f'<{address_with(cursor=shown[-1].path)}>; rel="next"'
+        rolled_up = [{"path": one.path, "stats": shapes.stats(one.stats)} for one in shown]
+        return json_answer({**shapes.comparison(found, []), "folders": rolled_up}, headers=headers)
     rows, cursor = _page(found, query.prefix, query)
     if cursor:
         headers["Link"] = f'<{address_with(cursor=cursor)}>; rel="next"'
@@ -156,7 +162,7 @@ def create_tag(path: DatasetPath, body: NewTag) -> Response:
     found = services().versions.create_tag(
         actor(), path.dataset, parse_name(body.name), parse_ref(body.ref), notes=notes
     )
-    return created_answer(shapes.tag(found), f"/api/v1/datasets/{path.dataset}/tags/{found.name}")
+    return created_answer(shapes.tag(found), _address(path, f"tags/{found.name}"))
 
 
 @routes.get(
@@ -198,7 +204,7 @@ def create_branch(path: DatasetPath, body: NewBranch) -> Response:
     made = services().versions.create_branch(
         actor(), path.dataset, parse_name(body.name), parse_ref(body.ref)
     )
-    return created_answer(shapes.branch(made, ""), f"/api/v1/datasets/{path.dataset}/branches/{made.name}")
+    return created_answer(shapes.branch(made, ""), _address(path, f"branches/{made.name}"))
 
 
 @routes.get(
@@ -234,6 +240,10 @@ def look_up(body: Lookup) -> Response:
     return json_answer([row.shown() for row in rows])
 
 
+def _address(path: DatasetPath, what: str) -> str:
+    return f"/api/v1/datasets/{quote(path.dataset, safe='')}/{quote(what)}"
+
+
 def _taken_back(written: Written) -> Response:
     answer = {
         "dry_run": False,
@@ -259,7 +269,7 @@ def _previewed(changes: list[Change], branch: str | None) -> Response:
 def _page(found: Comparison, prefix: str, query: PageQuery) -> tuple[list[int], str | None]:
     """Return the indexes of one page of a comparison's rows, and the cursor of the next."""
     start = bisect_right(found.rows, query.cursor, key=lambda row: row.path) if query.cursor else 0
-    matching = (i for i in range(start, len(found.rows)) if found.rows[i].path.startswith(prefix))
+    matching = (i for i in range(start, len(found.rows)) if found.rows[i].is_below(prefix))
     indexes = list(islice(matching, query.per_page + 1))
     if len(indexes) <= query.per_page:
         return indexes, None
@@ -271,6 +281,6 @@ def _skip(cursor: str | None) -> int:
     if not cursor:
         return 0
     commit, _, count = cursor.partition("~")
-    if not is_commit_id(commit) or not count.isdigit():
+    if not is_commit_id(commit) or not _COUNT.fullmatch(count):
         raise BadRequestError("this cursor was not made by this service")
     return int(count)

@@ -40,7 +40,7 @@ _FILE_PARTS = frozenset({"files", "file", "files[]"})
     consumes=("*/*",),
 )
 def put_file(path: FilePath, query: WriteQuery) -> Response:
-    """Send the bytes as the body. `If-Match` and `If-None-Match: *` refuse with 412 what you did not expect."""
+    """Send the bytes as the body. `If-Match` and `If-None-Match: *` answer 412 to what you did not expect."""
     target = parse_path(path.path)
     body = raw_body()
     incoming = Incoming(target, chunks_of(body), request.content_length or 0)

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import NewType
 
 from app.access import UserId
-from app.datasets.models import DatasetId
+from app.datasets.models import DatasetId, ObjectFacts
 from gitops.model import Change, Commit, CommitId, Entry, EntryKind, Md5, RefName, RepoPath
 
 UploadId = NewType("UploadId", str)
@@ -87,6 +87,16 @@ class CompareRow:
     after: Entry | None
     old_path: RepoPath | None = None
 
+    def changes(self) -> tuple[Change, ...]:
+        """Return what happened at each path: a rename is a removal and an addition."""
+        if self.old_path is None:
+            return (Change(self.path, self.before, self.after),)
+        return Change(self.old_path, self.before, None), Change(self.path, None, self.after)
+
+    def is_below(self, prefix: str) -> bool:
+        """Tell whether any of its paths begins so."""
+        return self.path.startswith(prefix) or bool(self.old_path and self.old_path.startswith(prefix))
+
 
 @dataclass(frozen=True, slots=True)
 class FolderSum:
@@ -106,13 +116,13 @@ class Comparison:
     stats: Stats
 
     def by_folder(self, prefix: str) -> list[FolderSum]:
-        """Return the sums of each name directly below ``prefix``."""
+        """Return the sums of each name directly below ``prefix``; a rename leaves one and enters another."""
         sums: dict[str, list[Change]] = {}
         for row in self.rows:
-            if not row.path.startswith(prefix):
-                continue
-            name, slash, _ = row.path.removeprefix(prefix).partition("/")
-            sums.setdefault(prefix + name + slash, []).append(Change(row.path, row.before, row.after))
+            for change in row.changes():
+                if change.path.startswith(prefix):
+                    name, slash, _ = change.path.removeprefix(prefix).partition("/")
+                    sums.setdefault(prefix + name + slash, []).append(change)
         return [FolderSum(path, Stats.of(changes)) for path, changes in sorted(sums.items())]
 
 
@@ -190,6 +200,29 @@ class DeclaredFile:
     size: int
     sha256: str | None = None
 
+    @property
+    def claim(self) -> "Claim":
+        """What it says of its bytes."""
+        return Claim(self.path, self.md5, self.size, self.sha256)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a change says of the bytes at a path; what it does not say is None."""
+
+    path: RepoPath
+    md5: Md5
+    size: int | None = None
+    sha256: str | None = None
+
+    def is_held(self, facts: ObjectFacts | None) -> bool:
+        """Tell whether exactly these bytes are there, undamaged."""
+        return facts is not None and facts.damaged_at is None and self.agrees_with(facts)
+
+    def agrees_with(self, facts: ObjectFacts) -> bool:
+        """Tell whether nothing said here contradicts the object of this MD5: two contents may share one."""
+        return self.size in (None, facts.size) and self.sha256 in (None, facts.sha256)
+
 
 @dataclass(frozen=True, slots=True)
 class Upload:
@@ -202,7 +235,23 @@ class Upload:
     base: CommitId
     state: UploadState
     expires_at: datetime
-    commit: CommitId | None = None
+    outcome: "Outcome | None" = None
+
+    @property
+    def commit(self) -> CommitId | None:
+        """The version that it became."""
+        return self.outcome.commit if self.outcome else None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an upload came to, kept so that repeating its commit gives the same answer."""
+
+    commit: CommitId
+    branch: RefName
+    is_unchanged: bool
+    files: int
+    size: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,18 @@
 """Wire shapes of versions: changes of content, history, comparisons, names, uploads."""
 
-from datetime import datetime
-from typing import Literal
+from datetime import UTC, datetime
+from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field
+from pydantic import AfterValidator, AliasChoices, ConfigDict, Field
 
 from app.datasets.schemas import DatasetPath
 from app.versions.models import MAX_DECLARED
 from app.web.schemas import AnswerModel, PageQuery, QueryModel, RequestModel
 
 MAX_ACTIONS = 10_000
+MAX_SIZE = (1 << 63) - 1
+Moment = Annotated[datetime, AfterValidator(lambda when: when if when.tzinfo else when.replace(tzinfo=UTC))]
+"""A moment; without a zone it is UTC."""
 
 
 class FilePath(DatasetPath):
@@ -84,7 +87,7 @@ class Action(RequestModel):
     file_path: str
     previous_path: str | None = None
     md5: str | None = Field(None, description="Bytes sent before by an upload.")
-    size: int | None = Field(None, ge=0)
+    size: int | None = Field(None, ge=0, le=MAX_SIZE)
     content: str | None = None
     encoding: Literal["text", "base64"] = "text"
 
@@ -135,8 +138,8 @@ class LogQuery(PageQuery):
     ref: str | None = Field(None, validation_alias=AliasChoices("ref", "ref_name"))
     path: str = Field("", description="Only versions that changed this file or folder.")
     author: str | None = Field(None, max_length=255, description="Part of the name, or the e-mail address.")
-    since: datetime | None = None
-    until: datetime | None = None
+    since: Moment | None = None
+    until: Moment | None = None
 
 
 class DiffSide(AnswerModel):
@@ -177,7 +180,7 @@ class FolderRow(AnswerModel):
 class CompareAnswer(AnswerModel):
     """What differs between two versions; one page of it."""
 
-    model_config = {"populate_by_name": True}
+    model_config = ConfigDict(populate_by_name=True)
 
     from_: str | None = Field(alias="from")
     to: str
@@ -273,9 +276,9 @@ class Declaration(RequestModel):
     """One file that will come."""
 
     path: str
-    size: int = Field(ge=0)
+    size: int = Field(ge=0, le=MAX_SIZE)
     md5: str
-    sha256: str | None = None
+    sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
 
 
 class Declarations(RequestModel):

@@ -3,107 +3,71 @@
 Effects come in one order everywhere: bytes durable, then the commit, then the database.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import datetime
-
-import orjson
+from itertools import islice
 
 from app.access import Action, Actor
 from app.datasets.models import DatasetId, ObjectFacts
-from app.datasets.pool import Pool
 from app.datasets.service import DatasetService, OpenDataset
 from app.db import Database
-from app.errors import BadRequestError, PreconditionError, TakenError
+from app.errors import BadRequestError, PreconditionError
 from app.jobs import Jobs
-from app.versions.models import (
-    MAX_MESSAGE,
-    ActionKind,
-    Amount,
-    Comparison,
-    FileAction,
-    Stats,
-    Version,
-    Written,
-    compared,
-    is_file,
+from app.versions.actions import ActionPlan
+from app.versions.history import History
+from app.versions.intake import (
+    NO_CONDITION,
+    BytesMissingError,
+    Condition,
+    FormUpload,
+    Incoming,
+    checked_message,
+    content_etag,
+    described,
+    find_file,
+    put_object,
+    refuse_missing,
+    take,
 )
+from app.versions.models import Claim, Comparison, FileAction, Stats, Version, Written
 from gitops import layout
-from gitops.cache import ImmutableCache, MemoryCache
-from gitops.changes import ChangeSet, Remove
-from gitops.errors import (
-    EditConflictError,
-    InvalidError,
-    NothingToCommitError,
-    PathNotFoundError,
-    RefMovedError,
-)
-from gitops.media_types import media_type
+from gitops.cache import ImmutableCache
+from gitops.changes import ChangeSet
+from gitops.errors import EditConflictError, InvalidError, NothingToCommitError, RefMovedError
 from gitops.model import (
     ROOT,
     Branch,
     Change,
     Commit,
     CommitId,
-    Entry,
     EntryKind,
-    Md5,
-    Pointer,
-    PointerMeta,
     RefName,
     RepoPath,
     Tag,
     parse_path,
 )
-from gitops.objects import digest
 from gitops.snapshot import Snapshot
+
+__all__ = [
+    "COMMITTED",
+    "MAINTAIN",
+    "NO_CONDITION",
+    "BytesMissingError",
+    "Condition",
+    "FormUpload",
+    "Incoming",
+    "RevertConflictError",
+    "VersionService",
+    "content_etag",
+    "find_file",
+    "put_object",
+    "refuse_missing",
+]
 
 COMMITTED = "version.committed"
 MAINTAIN = "git.maintain"
 _PACKS_BEFORE_MAINTENANCE = 40
-_MAX_COMPARED = 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """What must still hold when a change lands.
-
-    Attributes:
-        parent: the branch must lead to exactly this commit.
-        holds: told the etag of what a path holds now (None: nothing), says whether to go on.
-    """
-
-    parent: CommitId | None = None
-    holds: Callable[[str | None], bool] | None = None
-
-    @property
-    def is_set(self) -> bool:
-        """The caller asked for something, so a lost race is 412, not 409."""
-        return self.parent is not None or self.holds is not None
-
-
-NO_CONDITION = Condition()
-
-
-@dataclass(frozen=True, slots=True)
-class Incoming:
-    """A file on its way in: where to, and its bytes."""
-
-    path: RepoPath
-    chunks: Iterable[bytes]
-    size: int | None = None
-
-
-@dataclass(slots=True)
-class FormUpload:
-    """A form with files: its fields are filled in while it is read, the outcome afterwards."""
-
-    folder: RepoPath = ROOT
-    message: str | None = None
-    branch: RefName | None = None
-    stored: list[tuple[RepoPath, ObjectFacts]] = field(default_factory=list)
-    written: Written | None = None
 
 
 class VersionService:
@@ -122,12 +86,9 @@ class VersionService:
         self._datasets = datasets
         self._database = database
         self._jobs = jobs
-        self._cache = cache
         self._clock = clock
         self._git_timeout_s = git_timeout_s
-        self._comparisons: MemoryCache[tuple[str, str], Comparison] = MemoryCache(
-            max_weight=50_000, weigh=lambda found: len(found.rows) + 1
-        )
+        self._history = History(cache)
 
     # Writing
 
@@ -154,15 +115,20 @@ class VersionService:
         for incoming in files:
             path = layout.check_writable(incoming.path)
             self._check_condition(opened, snapshot, path, condition)
-            facts = self._take(opened, changes, incoming)
-            stored.append((path, facts))
+            stored.append((path, take(opened, changes, incoming)))
         if not stored:
             raise BadRequestError("there is no file in this request", code="empty")
         existing = {path for path, _ in stored if find_file(snapshot, path)}
-        said = message or _described([path for path, _ in stored], existing)
-        written = self._write(opened, changes, target, base, said, condition)
-        created = tuple(path for path, _ in stored if path not in existing)
-        return Written(written.commit, target, written.is_unchanged, created), stored
+        said = message or described([path for path, _ in stored], existing)
+        written = self._write(opened, changes, target, base, message=said, condition=condition)
+        if written.is_unchanged:
+            # Somebody else may have made it so meanwhile, which the condition may not allow.
+            now = opened.repo.snapshot(written.commit)
+            for path, _ in stored:
+                self._check_condition(opened, now, path, condition)
+            return written, stored
+        created = tuple(dict.fromkeys(path for path, _ in stored if path not in existing))
+        return Written(written.commit, target, is_unchanged=False, created=created), stored
 
     def put_form(self, actor: Actor, dataset: int | str, form: FormUpload, files: Iterable[Incoming]) -> None:
         """Store the files of a form and make them one version.
@@ -183,6 +149,7 @@ class VersionService:
         if not stored:
             raise BadRequestError("the form holds no file; send parts called 'files'", code="empty")
         target = form.branch or opened.dataset.default_branch
+        opened.check_branch(target)
         base = heads.get(target) or opened.repo.head(target)
         snapshot = opened.repo.snapshot(base)
         changes = ChangeSet()
@@ -191,21 +158,12 @@ class VersionService:
             put_object(changes, opened.pool, path, facts)
             form.stored.append((path, facts))
         existing = {path for path, _ in form.stored if find_file(snapshot, path)}
-        said = form.message or _described([path for path, _ in form.stored], existing)
-        written = self._write(opened, changes, target, base, said, NO_CONDITION)
-        created = tuple(path for path, _ in form.stored if path not in existing)
+        said = form.message or described([path for path, _ in form.stored], existing)
+        written = self._write(opened, changes, target, base, message=said)
+        created = (
+            () if written.is_unchanged else tuple(path for path, _ in form.stored if path not in existing)
+        )
         form.written = Written(written.commit, target, written.is_unchanged, created)
-
-    def _take(self, opened: OpenDataset, changes: ChangeSet, incoming: Incoming) -> ObjectFacts:
-        """Store one file's bytes and note it in the change set: text in git, all else in the pool."""
-        content, chunks = _head(incoming) if _may_be_text(incoming) else (None, incoming.chunks)
-        if content is not None and layout.is_text(content):
-            changes.write(incoming.path, content)
-            digests = digest(content)
-            return ObjectFacts(digests.md5, digests.size, digests.sha256, digests.crc32)
-        facts = opened.pool.receive(chunks, size=incoming.size)
-        changes.put(incoming.path, pointer_of(incoming.path, facts))
-        return facts
 
     def delete(
         self,
@@ -229,7 +187,9 @@ class VersionService:
         self._check_condition(opened, snapshot, path, condition)
         changes = ChangeSet()
         changes.remove(path)
-        return self._write(opened, changes, target, base, message or f"Delete {path}", condition)
+        return self._write(
+            opened, changes, target, base, message=message or f"Delete {path}", condition=condition
+        )
 
     def commit_actions(
         self,
@@ -244,58 +204,26 @@ class VersionService:
         """Make one version of several actions.
 
         Raises:
-            BadRequestError: an action contradicts the dataset (create what exists, update what does not).
-            TakenError: an action names bytes that the dataset does not hold (code ``bytes_missing``).
+            TakenError: an action creates what exists (code ``file_exists``).
+            PathNotFoundError: an action updates, deletes or moves what does not exist.
+            BytesMissingError: actions name bytes that the dataset does not hold.
         """
         opened = self._datasets.open(actor, dataset, Action.WRITE)
         target = branch or opened.dataset.default_branch
         condition = Condition(parent=parent)
         base = self._base(opened, target, condition)
         snapshot = opened.repo.snapshot(base)
-        named = {action.md5 for action in actions if action.md5}
-        facts = opened.pool.facts(named) if named else {}
-        refuse_missing(opened, [(act.path, act.md5, act.size) for act in actions if act.md5], facts)
-        changes = ChangeSet()
-        for action in actions:
-            self._apply(opened, changes, snapshot, action, facts)
-        return self._write(opened, changes, target, base, message, condition)
-
-    def _apply(
-        self,
-        opened: OpenDataset,
-        changes: ChangeSet,
-        snapshot: Snapshot,
-        action: FileAction,
-        facts: Mapping[Md5, ObjectFacts],
-    ) -> None:
-        path = layout.check_writable(action.path)
-        exists = find_file(snapshot, path) is not None
-        if action.kind is ActionKind.CREATE and exists and path not in _removed_so_far(changes):
-            raise TakenError(f"{path!r} exists already; use the action 'update'", code="file_exists")
-        if action.kind is ActionKind.UPDATE and not exists:
-            raise PathNotFoundError(f"there is no {path!r} to update", paths=[path])
-        if action.kind is ActionKind.DELETE:
-            changes.remove(path)
-            return
-        if action.kind is ActionKind.MOVE:
-            if action.previous is None:
-                raise BadRequestError(f"moving to {path!r} needs 'previous_path'")
-            if exists:
-                raise TakenError(f"{path!r} exists already; delete it in the same commit", code="file_exists")
-            changes.move(layout.check_writable(action.previous), path)
-        if action.content is not None:
-            content = action.content
-            self._take(opened, changes, Incoming(path, [content], len(content)))
-        elif action.md5 is not None:
-            put_object(changes, opened.pool, path, facts[action.md5])
-        elif action.kind is not ActionKind.MOVE:
-            raise BadRequestError(f"{action.kind} {path!r} needs 'content', or 'md5' of bytes sent before")
+        claims = [Claim(act.path, act.md5, act.size) for act in actions if act.md5]
+        facts = opened.pool.facts({claim.md5 for claim in claims}) if claims else {}
+        refuse_missing(opened, claims, facts)
+        changes = ActionPlan(opened, snapshot, facts).changes(actions)
+        return self._write(opened, changes, target, base, message=message, condition=condition)
 
     def write(
         self, opened: OpenDataset, changes: ChangeSet, *, branch: RefName, base: CommitId, message: str
     ) -> Written:
         """Make a version of a change set that another service drafted."""
-        return self._write(opened, changes, branch, base, message, NO_CONDITION)
+        return self._write(opened, changes, branch, base, message=message)
 
     def _write(
         self,
@@ -303,9 +231,11 @@ class VersionService:
         changes: ChangeSet,
         branch: RefName,
         base: CommitId,
+        *,
         message: str,
-        condition: Condition,
+        condition: Condition = NO_CONDITION,
     ) -> Written:
+        opened.check_branch(branch)
         try:
             landed = opened.repo.commit(
                 changes,
@@ -325,6 +255,7 @@ class VersionService:
         return Written(landed.commit.id, branch, is_unchanged=False)
 
     def _base(self, opened: OpenDataset, branch: RefName, condition: Condition) -> CommitId:
+        opened.check_branch(branch)
         head = opened.repo.head(branch)
         if condition.parent is not None and condition.parent != head:
             raise PreconditionError(
@@ -344,11 +275,15 @@ class VersionService:
             raise PreconditionError(f"{path!r} holds {now} now; the condition does not hold")
 
     def record(self, opened: OpenDataset, commit: CommitId, branch: RefName) -> None:
-        """Note in the database that a branch got a version, from whichever door."""
+        """Note in the database that a branch got a version, from whichever door.
+
+        One waiting job a dataset is enough, however many versions land before it runs: what follows
+        a commit looks at the dataset as it then is.
+        """
         payload = {"dataset": opened.dataset.id, "commit": commit, "branch": branch}
         with self._database.transaction() as connection:
             self._datasets.touch(connection, opened.dataset.id)
-            self._jobs.enqueue(connection, COMMITTED, commit, payload)
+            self._jobs.enqueue(connection, COMMITTED, str(opened.dataset.id), payload)
 
     # Taking back
 
@@ -377,8 +312,9 @@ class VersionService:
         self, actor: Actor, dataset: int | str, ref: RefName | CommitId, branch: RefName | None
     ) -> tuple[OpenDataset, RefName, Commit]:
         opened = self._datasets.open(actor, dataset, Action.WRITE)
-        undone = opened.repo.git.read_commit(opened.repo.resolve(ref))
-        return opened, branch or opened.dataset.default_branch, undone
+        target = branch or opened.dataset.default_branch
+        opened.check_branch(target)
+        return opened, target, opened.repo.git.read_commit(opened.repo.resolve(ref))
 
     def restore(
         self,
@@ -425,9 +361,11 @@ class VersionService:
         branch: RefName | None,
     ) -> tuple[OpenDataset, RefName, CommitId]:
         opened = self._datasets.open(actor, dataset, Action.WRITE)
+        target = branch or opened.dataset.default_branch
+        opened.check_branch(target)
         if path != ROOT:
             layout.check_writable(path)
-        return opened, branch or opened.dataset.default_branch, opened.repo.resolve(ref)
+        return opened, target, opened.repo.resolve(ref)
 
     # History
 
@@ -441,8 +379,12 @@ class VersionService:
         author: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
+        skip: int = 0,
     ) -> tuple[OpenDataset, CommitId, Iterator[Version]]:
-        """Return versions, newest first, as an iterator that computes each one's sums when it is reached."""
+        """Return versions, newest first, as an iterator that computes each one's sums when it is reached.
+
+        ``skip`` leaves the first ones out, which costs a look at each but no sums. Moments are aware.
+        """
         opened = self._datasets.open(actor, dataset, Action.READ)
         start = opened.repo.resolve(ref or opened.dataset.default_branch)
         wanted = (
@@ -452,7 +394,8 @@ class VersionService:
             and (since is None or commit.committer.when >= since)
             and (until is None or commit.committer.when <= until)
         )
-        return opened, start, (Version(commit, self.stats(opened, commit)) for commit in wanted)
+        shown = islice(wanted, skip, None)
+        return opened, start, (Version(commit, self.stats(opened, commit)) for commit in shown)
 
     def version(
         self, actor: Actor, dataset: int | str, ref: RefName | CommitId
@@ -464,16 +407,7 @@ class VersionService:
 
     def stats(self, opened: OpenDataset, commit: Commit) -> Stats:
         """Return a version's sums against its first parent; computed once per pair of commits."""
-        parent = commit.parents[0] if commit.parents else None
-
-        def compute() -> bytes:
-            found = Stats.of(opened.repo.diff(parent, commit.id))
-            amounts = (found.added, found.removed, found.changed)
-            return orjson.dumps([[amount.files, amount.size] for amount in amounts])
-
-        address = f"{commit.id}-{parent or 'nothing'}-{opened.dataset.id}"
-        rows = orjson.loads(self._cache.get_or_make("stats-v1", address, compute))
-        return Stats(*(Amount(files, size) for files, size in rows))
+        return self._history.stats(opened, commit)
 
     def changes(
         self, actor: Actor, dataset: int | str, ref: RefName | CommitId
@@ -482,7 +416,7 @@ class VersionService:
         opened = self._datasets.open(actor, dataset, Action.READ)
         commit = opened.repo.git.read_commit(opened.repo.resolve(ref))
         parent = commit.parents[0] if commit.parents else None
-        return opened, self._compare(opened, parent, commit.id)
+        return opened, self._history.compare(opened, parent, commit.id)
 
     def compare(
         self,
@@ -493,20 +427,8 @@ class VersionService:
     ) -> tuple[OpenDataset, Comparison]:
         """Return everything that differs between two versions."""
         opened = self._datasets.open(actor, dataset, Action.READ)
-        return opened, self._compare(opened, opened.repo.resolve(old), opened.repo.resolve(new))
-
-    def _compare(self, opened: OpenDataset, old: CommitId | None, new: CommitId) -> Comparison:
-        def compute() -> Comparison:
-            changes = []
-            for change in opened.repo.diff(old, new):
-                changes.append(change)
-                if len(changes) > _MAX_COMPARED:
-                    raise BadRequestError(
-                        f"more than {_MAX_COMPARED} files differ; compare the manifests instead"
-                    )
-            return compared(old, new, changes)
-
-        return self._comparisons.get_or_make((f"{opened.dataset.id}-{old}", new), compute)
+        before, after = opened.repo.resolve(old), opened.repo.resolve(new)
+        return opened, self._history.compare(opened, before, after)
 
     # Names
 
@@ -561,63 +483,6 @@ class VersionService:
         opened.repo.git.maintain(timeout_s=self._git_timeout_s * 10)
 
 
-def find_file(snapshot: Snapshot, path: RepoPath) -> Entry | None:
-    """Return what lies at a path if it is a file, else None."""
-    try:
-        found = snapshot.entry(path)
-    except PathNotFoundError:
-        return None
-    return found if is_file(found) else None
-
-
-def content_etag(opened: OpenDataset, entry: Entry) -> str:
-    """Return the MD5 of a file's bytes: its strong entity tag, whichever way it is stored."""
-    if entry.pointer is not None:
-        return entry.pointer.md5
-    assert entry.blob is not None
-    return digest(opened.repo.git.read(entry.blob).content).md5
-
-
-def pointer_of(path: RepoPath, facts: ObjectFacts) -> Pointer:
-    """Return the pointer that a path gets for an object, with everything that the ledger knows."""
-    meta = PointerMeta(sha256=facts.sha256, crc32=facts.crc32, media_type=media_type(path))
-    return Pointer(md5=facts.address, size=facts.size, meta=meta)
-
-
-def put_object(changes: ChangeSet, pool: Pool, path: RepoPath, facts: ObjectFacts) -> None:
-    """Note a file whose bytes are in the pool; small text moves into git."""
-    if layout.kept_in_git(path, facts.size):
-        with pool.open(facts.address) as stream:
-            content = stream.read()
-        if layout.is_text(content):
-            changes.write(path, content)
-            return
-    changes.put(path, pointer_of(path, facts))
-
-
-def refuse_missing(
-    opened: OpenDataset,
-    named: Sequence[tuple[RepoPath, Md5, int | None]],
-    facts: Mapping[Md5, ObjectFacts],
-) -> None:
-    """Refuse a change that names bytes which the dataset does not hold, path by path.
-
-    Raises:
-        BytesMissingError: with every such path.
-    """
-    missing = []
-    for path, md5, size in named:
-        held = facts.get(md5)
-        if held is None or held.damaged_at is not None or (size is not None and size != held.size):
-            missing.append(path)
-    if missing:
-        raise BytesMissingError(
-            f"{opened.dataset.full_path} does not hold the bytes of {len(missing)} file(s), "
-            f"{missing[0]!r} first; send them before the commit",
-            paths=missing,
-        )
-
-
 class RevertConflictError(InvalidError):
     """Later versions changed the same paths; as in GitLab, this is a bad request, not a lost race."""
 
@@ -633,54 +498,6 @@ def _revert_conflicts() -> Iterator[None]:
             f"later versions changed the same files; restore what you need instead: {conflict}",
             paths=conflict.paths,
         ) from conflict
-
-
-class BytesMissingError(EditConflictError):
-    """A change names bytes that were never stored for this dataset."""
-
-    code = "bytes_missing"
-
-
-def checked_message(message: str) -> str:
-    """Return a commit message that git can hold. Raises BadRequestError."""
-    text = message.strip()
-    if not text:
-        raise BadRequestError("a version needs a message", code="message_missing")
-    if len(text) > MAX_MESSAGE or "\0" in text:
-        raise BadRequestError(f"a message has at most {MAX_MESSAGE} characters and no NUL")
-    return text
-
-
-def _may_be_text(incoming: Incoming) -> bool:
-    return layout.kept_in_git(incoming.path, incoming.size or 0)
-
-
-def _head(incoming: Incoming) -> tuple[bytes | None, Iterable[bytes]]:
-    """Return the whole content if it is small enough for git, and in any case chunks to read it from."""
-    iterator = iter(incoming.chunks)
-    content = bytearray()
-    for chunk in iterator:
-        content += chunk
-        if len(content) > layout.MAX_TEXT_BYTES:
-            return None, _chain(bytes(content), iterator)
-    if incoming.size is not None and incoming.size != len(content):
-        return None, [bytes(content)]
-    return bytes(content), [bytes(content)]
-
-
-def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-    yield first
-    yield from rest
-
-
-def _removed_so_far(changes: ChangeSet) -> set[RepoPath]:
-    return {path for path, edit in changes.edits.items() if isinstance(edit, Remove)}
-
-
-def _described(paths: Sequence[RepoPath], existing: set[RepoPath]) -> str:
-    if len(paths) == 1:
-        return f"{'Replace' if paths[0] in existing else 'Add'} {paths[0]}"
-    return f"Upload {len(paths)} files"
 
 
 def _lost(conflict: EditConflictError | RefMovedError) -> PreconditionError:

@@ -1,11 +1,12 @@
 """Tables of uploads in flight."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     ForeignKey,
     Index,
@@ -14,6 +15,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    bindparam,
     delete,
     func,
     insert,
@@ -24,7 +26,7 @@ from sqlalchemy import (
 from app.access import UserId
 from app.datasets.models import DatasetId
 from app.db import Connection, UtcDateTime, metadata
-from app.versions.models import DeclaredFile, Upload, UploadId, UploadState
+from app.versions.models import DeclaredFile, Outcome, Upload, UploadId, UploadState
 from gitops.model import CommitId, Md5, RefName, RepoPath
 
 uploads = Table(
@@ -38,6 +40,9 @@ uploads = Table(
     Column("state", String(16), nullable=False),
     Column("expires_at", UtcDateTime, nullable=False, index=True),
     Column("commit_id", String(40)),
+    Column("is_unchanged", Boolean),
+    Column("files", Integer),
+    Column("size", BigInteger),
 )
 
 upload_files = Table(
@@ -98,12 +103,16 @@ def declare(connection: Connection, upload_id: UploadId, files: Sequence[Declare
     )
 
 
+_DECLARED = (
+    select(upload_files)
+    .where(upload_files.c.upload_id == bindparam("upload"), upload_files.c.md5 == bindparam("md5"))
+    .limit(1)
+)
+
+
 def find_declared(connection: Connection, upload_id: UploadId, md5: str) -> DeclaredFile | None:
     """Return one file that was declared with these bytes, or None."""
-    query = (
-        select(upload_files).where(upload_files.c.upload_id == upload_id, upload_files.c.md5 == md5).limit(1)
-    )
-    row = connection.execute(query).one_or_none()
+    row = connection.execute(_DECLARED, {"upload": upload_id, "md5": md5}).one_or_none()
     return _file(row) if row else None
 
 
@@ -128,12 +137,34 @@ def prolong(connection: Connection, upload_id: UploadId, expires_at: datetime) -
     connection.execute(update(uploads).where(uploads.c.id == upload_id).values(expires_at=expires_at))
 
 
-def finish(connection: Connection, upload_id: UploadId, state: UploadState, commit: CommitId | None) -> None:
-    """Close an upload; its declared files are no longer needed."""
-    connection.execute(
-        update(uploads).where(uploads.c.id == upload_id).values(state=state.value, commit_id=commit)
+def finish(connection: Connection, upload_id: UploadId, outcome: Outcome) -> bool:
+    """Close an upload with what it came to; False if it was closed before, which stands."""
+    values = {
+        "state": UploadState.COMMITTED.value,
+        "commit_id": outcome.commit,
+        "branch": outcome.branch,
+        "is_unchanged": outcome.is_unchanged,
+        "files": outcome.files,
+        "size": outcome.size,
+    }
+    return _close(connection, upload_id, values)
+
+
+def abandon(connection: Connection, upload_id: UploadId) -> bool:
+    """Close an upload that will not be committed; False if it was closed before."""
+    return _close(connection, upload_id, {"state": UploadState.ABANDONED.value})
+
+
+def _close(connection: Connection, upload_id: UploadId, values: Mapping[str, Any]) -> bool:
+    """Leave the open state once; the declared files are no longer needed then."""
+    done = connection.execute(
+        update(uploads)
+        .where(uploads.c.id == upload_id, uploads.c.state == UploadState.OPEN.value)
+        .values(**values)
     )
-    connection.execute(delete(upload_files).where(upload_files.c.upload_id == upload_id))
+    if done.rowcount:
+        connection.execute(delete(upload_files).where(upload_files.c.upload_id == upload_id))
+    return bool(done.rowcount)
 
 
 def delete_expired(connection: Connection, now: datetime) -> int:
@@ -150,8 +181,12 @@ def _upload(row: Row[Any]) -> Upload:
         base=CommitId(row.base),
         state=UploadState(row.state),
         expires_at=row.expires_at,
-        commit=CommitId(row.commit_id) if row.commit_id else None,
+        outcome=_outcome(row) if row.commit_id else None,
     )
+
+
+def _outcome(row: Row[Any]) -> Outcome:
+    return Outcome(CommitId(row.commit_id), RefName(row.branch), row.is_unchanged, row.files, row.size)
 
 
 def _file(row: Row[Any]) -> DeclaredFile:

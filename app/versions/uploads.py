@@ -1,33 +1,40 @@
 """Uploads: many and large files, resumable, one version at the end."""
 
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 
 from app.access import Action, Actor
+from app.datasets.models import ObjectFacts
 from app.datasets.pool import ReceivedMany
 from app.datasets.service import DatasetService, OpenDataset
 from app.db import Database
 from app.errors import BadRequestError, GoneError, MissingError
 from app.versions import store
+from app.versions.intake import put_object, refuse_missing
 from app.versions.models import (
     MAX_DECLARED,
     DeclaredFile,
+    Outcome,
     Upload,
     UploadId,
     UploadProgress,
     UploadState,
     Written,
 )
-from app.versions.service import VersionService, put_object, refuse_missing
+from app.versions.service import VersionService
 from gitops import layout
 from gitops.changes import ChangeSet
-from gitops.model import Md5, RefName
+from gitops.errors import ObjectClashError
+from gitops.model import Md5, RefName, is_md5
 from gitops.objects import SignedPut
 
 _SIGNED_FOR_S = 900
 _MISSING_SHOWN = 1000
+_BATCH = 1000
+_SHOWN = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +70,7 @@ class UploadService:
         assert opened.pool is not None
         assert actor.user is not None
         target = branch or opened.dataset.default_branch
+        opened.check_branch(target)
         upload = Upload(
             id=UploadId(secrets.token_hex(16)),
             dataset_id=opened.dataset.id,
@@ -79,18 +87,25 @@ class UploadService:
     def declare(
         self, actor: Actor, dataset: int | str, upload_id: str, files: Sequence[DeclaredFile]
     ) -> list[Transfer]:
-        """Say which files will come; the answer says for each whether its bytes are needed."""
+        """Say which files will come; the answer says for each whether its bytes are needed.
+
+        Raises:
+            ObjectClashError: the dataset holds other bytes with the MD5 of one of them.
+        """
         opened, upload = self._find(actor, dataset, upload_id)
         if len(files) > MAX_DECLARED:
             raise BadRequestError(f"declare at most {MAX_DECLARED} files in one request")
         for file in files:
             layout.check_writable(file.path)
-        twice = {file.path: file for file in files}
+        facts = opened.pool.facts({file.md5 for file in files})
+        _refuse_clashes(files, facts)
+        latest = {file.path: file for file in files}
         with self._database.transaction() as connection:
-            store.declare(connection, upload.id, list(twice.values()))
+            store.declare(connection, upload.id, list(latest.values()))
             store.prolong(connection, upload.id, self._clock() + self._kept)
-        missing = opened.pool.missing({file.md5 for file in files})
-        return [self._transfer(opened, file, is_present=file.md5 not in missing) for file in files]
+        return [
+            self._transfer(opened, file, is_present=file.claim.is_held(facts.get(file.md5))) for file in files
+        ]
 
     def _transfer(self, opened: OpenDataset, file: DeclaredFile, *, is_present: bool) -> Transfer:
         signed = None
@@ -101,12 +116,19 @@ class UploadService:
     def progress(self, actor: Actor, dataset: int | str, upload_id: str) -> UploadProgress:
         """Return where an upload stands and what it still waits for."""
         opened, upload = self._find(actor, dataset, upload_id, is_finished_fine=True)
+        if upload.outcome:
+            return UploadProgress(upload, upload.outcome.files, upload.outcome.size, 0)
+        shown: list[DeclaredFile] = []
+        count = 0
         with self._database.reading() as connection:
             files, size = store.sums(connection, upload.id)
-            declared = list(store.declared(connection, upload.id))
-        lacking = opened.pool.missing({file.md5 for file in declared})
-        missing = [file for file in declared if file.md5 in lacking]
-        return UploadProgress(upload, files, size, len(missing), tuple(missing[:_MISSING_SHOWN]))
+            declared = store.declared(connection, upload.id)
+            while batch := list(islice(declared, _BATCH)):
+                facts = opened.pool.facts({file.md5 for file in batch})
+                missing = [file for file in batch if not file.claim.is_held(facts.get(file.md5))]
+                count += len(missing)
+                shown += missing[: _MISSING_SHOWN - len(shown)]
+        return UploadProgress(upload, files, size, count, tuple(shown))
 
     def receive(
         self, actor: Actor, dataset: int | str, upload_id: str, md5: Md5, chunks: Iterable[bytes]
@@ -122,11 +144,11 @@ class UploadService:
             file = store.find_declared(connection, upload.id, md5)
         if file is None:
             raise MissingError(f"no file of this upload was declared with the MD5 {md5}")
-        if not opened.pool.missing([md5]):
-            return False
+        # Bytes that are there already are read and checked all the same: others may have their MD5.
+        is_new = bool(opened.pool.missing([md5]))
         opened.pool.receive(chunks, size=file.size, address=md5)
         self._prolong(upload)
-        return True
+        return is_new
 
     def receive_many(
         self,
@@ -135,11 +157,24 @@ class UploadService:
         upload_id: str,
         parts: Iterable[tuple[Md5, Iterable[bytes]]],
     ) -> ReceivedMany:
-        """Take many small objects with one sync; wrong ones are named, the others kept."""
+        """Take many small objects with one sync; wrong or undeclared ones are named, the others kept."""
         opened, upload = self._find(actor, dataset, upload_id)
-        received = opened.pool.receive_many(parts)
+        undeclared: list[tuple[Md5, str]] = []
+
+        def declared() -> Iterator[tuple[Md5, Iterable[bytes]]]:
+            for md5, chunks in parts:
+                with self._database.reading() as connection:
+                    is_declared = is_md5(md5) and store.find_declared(connection, upload.id, md5)
+                if is_declared:
+                    yield md5, chunks
+                else:
+                    undeclared.append(
+                        (Md5(md5[:_SHOWN]), "no file of this upload was declared with this MD5")
+                    )
+
+        received = opened.pool.receive_many(declared())
         self._prolong(upload)
-        return received
+        return ReceivedMany(received.stored, (*received.refused, *undeclared))
 
     def commit(
         self,
@@ -155,24 +190,39 @@ class UploadService:
         Repeating it after success answers the same version.
         """
         opened, upload = self._find(actor, dataset, upload_id, is_finished_fine=True)
-        if upload.commit is not None:
-            return Written(upload.commit, upload.branch, is_unchanged=False), 0, 0
+        if upload.outcome is not None:
+            return _answer(upload.outcome)
         target = branch or upload.branch
         base = upload.base if target == upload.branch else opened.repo.head(target)
         with self._database.reading() as connection:
             files = list(store.declared(connection, upload.id))
         if not files:
-            raise BadRequestError("this upload declares no file", code="empty")
+            return self._committed_meanwhile(actor, dataset, upload_id)
         changes = self._changes(opened, files)
         said = message or (f"Add {files[0].path}" if len(files) == 1 else f"Upload {len(files)} files")
         written = self._versions.write(opened, changes, branch=target, base=base, message=said)
+        size = sum(file.size for file in files)
+        outcome = Outcome(written.commit, target, written.is_unchanged, len(files), size)
         with self._database.transaction() as connection:
-            store.finish(connection, upload.id, UploadState.COMMITTED, written.commit)
-        return written, len(files), sum(file.size for file in files)
+            is_first = store.finish(connection, upload.id, outcome)
+        return _answer(outcome) if is_first else self._committed_meanwhile(actor, dataset, upload_id)
+
+    def _committed_meanwhile(
+        self, actor: Actor, dataset: int | str, upload_id: str
+    ) -> tuple[Written, int, int]:
+        """Return what another request made of the same upload at the same time.
+
+        Raises:
+            BadRequestError: there was none; nothing was ever declared.
+        """
+        _, upload = self._find(actor, dataset, upload_id, is_finished_fine=True)
+        if upload.outcome is None:
+            raise BadRequestError("this upload declares no file", code="empty")
+        return _answer(upload.outcome)
 
     def _changes(self, opened: OpenDataset, files: Sequence[DeclaredFile]) -> ChangeSet:
         facts = opened.pool.facts({file.md5 for file in files})
-        refuse_missing(opened, [(file.path, file.md5, file.size) for file in files], facts)
+        refuse_missing(opened, [file.claim for file in files], facts)
         changes = ChangeSet()
         for file in files:
             put_object(changes, opened.pool, file.path, facts[file.md5])
@@ -183,7 +233,7 @@ class UploadService:
         _, upload = self._find(actor, dataset, upload_id, is_finished_fine=True)
         if upload.state is UploadState.OPEN:
             with self._database.transaction() as connection:
-                store.finish(connection, upload.id, UploadState.ABANDONED, None)
+                store.abandon(connection, upload.id)
 
     def expire(self) -> int:
         """Forget uploads without traffic for too long; return how many."""
@@ -198,8 +248,10 @@ class UploadService:
         self, actor: Actor, dataset: int | str, upload_id: str, *, is_finished_fine: bool = False
     ) -> tuple[OpenDataset, Upload]:
         opened = self._datasets.open(actor, dataset, Action.WRITE)
-        with self._database.reading() as connection:
-            upload = store.find_upload(connection, opened.dataset.id, upload_id)
+        upload = None
+        if is_md5(upload_id):  # 32 hexadecimal digits are what an id is made of, too
+            with self._database.reading() as connection:
+                upload = store.find_upload(connection, opened.dataset.id, upload_id)
         if upload is None or (upload.user_id != actor.user and not actor.is_admin):
             raise MissingError(
                 f"there is no upload {upload_id[:40]!r}; it may have expired", code="upload_not_found"
@@ -209,3 +261,18 @@ class UploadService:
         if upload.state is UploadState.COMMITTED and not is_finished_fine:
             raise GoneError("this upload is committed already; begin a new one", code="upload_committed")
         return opened, upload
+
+
+def _answer(outcome: Outcome) -> tuple[Written, int, int]:
+    return Written(outcome.commit, outcome.branch, outcome.is_unchanged), outcome.files, outcome.size
+
+
+def _refuse_clashes(files: Sequence[DeclaredFile], facts: Mapping[Md5, ObjectFacts]) -> None:
+    clashes = [
+        file.path for file in files if file.md5 in facts and not file.claim.agrees_with(facts[file.md5])
+    ]
+    if clashes:
+        raise ObjectClashError(
+            f"the dataset holds other bytes with the MD5 of {clashes[0]!r}: its size or SHA-256 differs",
+            paths=clashes,
+        )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from typing import Any
+from urllib.parse import quote
 
 from flask import Response, request
 
@@ -106,7 +107,7 @@ def post_objects(path: UploadPath) -> Response:
     if received.refused:
         md5, reason = received.refused[0]
         raise DigestMismatchError(
-            f"{len(received.refused)} object(s) were refused, {md5} first: {reason}; the others are kept",
+            f"{len(received.refused)} object(s) were refused, {md5!r} first: {reason}; the others are kept",
             paths=[md5 for md5, _ in received.refused],
         )
     return json_answer({"stored": [facts.address for facts in received.stored]})
@@ -131,7 +132,7 @@ def commit_upload(path: UploadPath, body: UploadCommit) -> Response:
         "files": files,
         "bytes": size,
     }
-    location = f"/api/v1/datasets/{path.dataset}/commits/{written.commit}"
+    location = f"/api/v1/datasets/{quote(path.dataset, safe='')}/commits/{written.commit}"
     return json_answer(answer, 201, {"X-Commit-Id": written.commit, "Location": location})
 
 
@@ -139,7 +140,7 @@ def _objects() -> Iterator[tuple[Md5, Iterable[bytes]]]:
     for part in multipart_parts(max_parts=MAX_DECLARED):
         if not part.name:
             raise BadRequestError("each part must be named by the MD5 of its bytes")
-        yield parse_md5(part.name), part.chunks
+        yield Md5(part.name), part.chunks
 
 
 def _transfer(transfer: Transfer) -> dict[str, Any]:
