@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gitops.errors import GitopsError
+from gitops.errors import InvalidError
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class PushLimits:
     refusals: int = 200
 
 
-class TooMuchError(GitopsError):
+class TooMuchError(InvalidError):
     """The push is larger than can be checked, or so wrong that looking on is pointless."""
 
     code = "push_too_large"

@@ -3,6 +3,7 @@
 import hashlib
 import re
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NewType
@@ -69,8 +70,8 @@ def actor_for(user: User, scopes: frozenset[Scope]) -> Actor:
     )
 
 
-def parse_name(raw: str, *, field: str) -> str:
-    """Return a name that can stand in an address: of a user, a namespace or a dataset.
+def parse_name(raw: str, *, field: str, reserved: Collection[str] = RESERVED_NAMES) -> str:
+    """Return a name that can stand in an address: of a user, a namespace, a storage site.
 
     Raises:
         ValidationError: it is malformed, too long or one of the service's own addresses.
@@ -80,7 +81,7 @@ def parse_name(raw: str, *, field: str) -> str:
         reason = "it must begin with a letter and consist of letters, digits, '_', '.' and '-'"
     elif len(raw) > MAX_NAME:
         reason = f"it may have at most {MAX_NAME} characters"
-    elif raw.casefold() in RESERVED_NAMES:
+    elif raw.casefold() in reserved:
         reason = "the service uses this name itself"
     elif raw.casefold().endswith(_RESERVED_ENDINGS) or ".." in raw:
         reason = "it may not end in '.', '.git', '.atom' or '.json', nor hold '..'"

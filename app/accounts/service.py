@@ -21,6 +21,9 @@ WINDOW = timedelta(minutes=15)
 ADDRESS_FACTOR = 10
 TOUCH_EVERY = timedelta(minutes=10)
 MAX_TOKEN_NAME = 255
+MAX_ID_DIGITS = 18
+# Verified when an account does not exist, so that the answer takes as long. Nobody has this password.
+DECOY = "$argon2id$v=19$m=65536,t=3,p=4$3GVMkCAtwgcqvrrtzRV3hw$BJsX5QFhSKlFZl2VOXtfUqtO1qHsBppC4MLNTpp8BoY"
 
 
 class PersonalNamespaces(Protocol):
@@ -47,8 +50,6 @@ class AccountService:
         self._homes = homes
         self._attempts = sign_in_attempts
         self._hasher = PasswordHasher()
-        # Verified when an account does not exist, so that the answer takes as long.
-        self._decoy = self._hasher.hash(secrets.token_urlsafe())
 
     def actor_of_token(self, raw: str) -> Actor:
         """Return whom an API token speaks for.
@@ -72,7 +73,7 @@ class AccountService:
     def find_session_actor(self, session_id: str) -> Actor | None:
         """Return whom a session belongs to, or None if it was revoked."""
         number, _, stamp = session_id.partition(".")
-        if not number.isascii() or not number.isdigit():
+        if not (number.isascii() and number.isdigit() and len(number) <= MAX_ID_DIGITS):
             return None
         with self._database.reading() as connection:
             user = store.find_by_stamp(connection, UserId(int(number)), stamp)
@@ -90,7 +91,7 @@ class AccountService:
         with self._database.reading() as connection:
             found = store.find_sign_in(connection, username)
         kept = found[1] if found is not None and not found[0].is_blocked else None
-        is_right = self._verify(kept or self._decoy, password) and kept is not None
+        is_right = self._verify(kept or DECOY, password) and kept is not None
         with self._database.transaction() as connection:
             if is_right:
                 store.clear_failures(connection, keys[0])

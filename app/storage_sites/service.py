@@ -91,7 +91,7 @@ class SiteService:
             TakenError: the name is taken.
         """
         _require_admin(actor)
-        parse_name(draft.name, field="name")
+        parse_name(draft.name, field="name", reserved=())
         models.require_available(draft.provider)
         with self._database.transaction() as connection:
             return self._insert(connection, draft)
@@ -110,7 +110,7 @@ class SiteService:
                     "datasets are bound to this storage site: provider, url and endpoint stay",
                     code="storage_site_in_use",
                 )
-            values = self._changed_columns(site, change)
+            values = self._changed_columns(change)
             if values:
                 store.update_site(connection, site.id, **values)
             return self._require(connection, str(site.id))
@@ -194,10 +194,10 @@ class SiteService:
             now=self._clock(),
         )
 
-    def _changed_columns(self, site: Site, change: SiteChange) -> dict[str, object]:
+    def _changed_columns(self, change: SiteChange) -> dict[str, object]:
         values: dict[str, object] = {}
         if change.name is not None:
-            name = parse_name(change.name, field="name") if change.name != site.name else site.name
+            name = parse_name(change.name, field="name", reserved=())
             values |= {"name": name, "name_key": name.casefold()}
         if change.provider is not None:
             models.require_available(change.provider)

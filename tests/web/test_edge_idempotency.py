@@ -1,0 +1,100 @@
+"""``Idempotency-Key``: a repeated POST happens once."""
+
+import threading
+
+import pytest
+
+from app.db import replies
+from tests.conftest import auth
+
+
+def _create(client, token, key, path="vision"):
+    return client.post(
+        "/api/v1/namespaces", json={"path": path}, headers={**auth(token), "Idempotency-Key": key}
+    )
+
+
+def test_the_second_request_is_answered_like_the_first_and_happens_once(client, alice):
+    first = _create(client, alice[1], "k1")
+    second = _create(client, alice[1], "k1")
+
+    assert first.status_code == second.status_code == 201
+    assert first.json == second.json
+    assert second.headers["Idempotency-Replayed"] == "true"
+    assert second.headers["Location"] == first.headers["Location"]
+
+
+def test_a_refusal_is_repeated_too(client, alice):
+    _create(client, alice[1], "k0")
+
+    assert [_create(client, alice[1], "k1").status_code for _ in range(2)] == [409, 409]
+
+
+def test_another_request_under_the_same_key_is_refused(client, alice):
+    _create(client, alice[1], "k1")
+
+    answer = _create(client, alice[1], "k1", "other")
+
+    assert (answer.status_code, answer.json["error_code"]) == (422, "idempotency_key_reused")
+
+
+def test_keys_belong_to_their_users(client, alice, bob):
+    _create(client, alice[1], "k1")
+
+    assert _create(client, bob[1], "k1", "vision").status_code == 409
+
+
+def test_a_key_is_forgotten_after_a_day(client, alice, clock):
+    _create(client, alice[1], "k1")
+    clock.advance(hours=25)
+
+    assert _create(client, alice[1], "k1").status_code == 409
+
+
+def test_a_request_in_flight_is_not_started_twice(client, alice, services):
+    ask = replies.Ask(alice[0].user, "k1", "POST", "/api/v1/namespaces?")
+    answer = _create(client, alice[1], "k0", "warm")
+    assert answer.status_code == 201
+    with services.database.transaction() as connection:
+        replies.begin(connection, ask, fingerprint=_fingerprint_of_vision(), now=services.clock())
+
+    answer = _create(client, alice[1], "k1")
+
+    assert (answer.status_code, answer.json["error_code"]) == (409, "idempotency_key_in_use")
+
+
+def test_a_request_whose_process_died_may_be_made_again(client, alice, services, clock):
+    ask = replies.Ask(alice[0].user, "k1", "POST", "/api/v1/namespaces?")
+    with services.database.transaction() as connection:
+        replies.begin(connection, ask, fingerprint="x", now=services.clock())
+    clock.advance(hours=1)
+
+    assert _create(client, alice[1], "k1").status_code == 201
+
+
+def test_racing_twins_make_one_thing(app, alice):
+    answers = []
+    barrier = threading.Barrier(6)
+
+    def run():
+        barrier.wait()
+        answers.append(_create(app.test_client(), alice[1], "race").status_code)
+
+    threads = [threading.Thread(target=run) for _ in range(6)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+
+    assert set(answers) <= {201, 409}
+    assert 201 in answers
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256])
+def test_a_malformed_key_is_refused(client, alice, key):
+    assert _create(client, alice[1], key).status_code == 400
+
+
+def _fingerprint_of_vision() -> str:
+    import hashlib
+
+    body = b'{"path": "vision"}'
+    return hashlib.sha256(f"application/json\n{len(body)}\n".encode() + body).hexdigest()
