@@ -7,22 +7,17 @@ compare-and-swap under the repository's lock.
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
-from gitops import layout, pointers, trees
+from gitops import trees
 from gitops.changes import ChangeSet, Merge
+from gitops.differing import Differ
 from gitops.drafting import Draft
 from gitops.errors import (
     ConflictError,
-    EditConflictError,
-    InvalidPathError,
-    InvalidPointerError,
     InvalidRefError,
     NothingToCommitError,
-    PathClashError,
-    PathNotFoundError,
     RefExistsError,
     RefMovedError,
     RefNotFoundError,
@@ -31,37 +26,28 @@ from gitops.errors import (
 from gitops.gitrepo import HEADS, RELEASES, TAGS, GitRepo, render_commit
 from gitops.model import (
     ROOT,
-    BlobId,
     Branch,
     Change,
     Commit,
     CommitId,
-    Entry,
-    EntryKind,
     RefName,
     RepoPath,
     Signature,
     Tag,
     TreeId,
-    is_abbreviated_id,
     is_commit_id,
-    split_dated_branch,
-    split_version_range,
 )
 from gitops.objects import ObjectStore
-from gitops.packs import PackWriter
+from gitops.resolving import RESERVED_NAMES, Resolver
 from gitops.snapshot import ReadCaches, Snapshot
-from gitops.version_numbers import newest, parse_version
+from gitops.taking_back import Build, restoring, reverting
+from gitops.version_numbers import parse_version
+from gitops.workbench import Workbench, nodes_at
 
 _ATTEMPTS = 8
 _NAMED = 5
 _BACK_OFF_S = 0.02
 MAX_PREVIEW = 10_000
-LATEST = RefName("latest")
-RESERVED_NAMES = frozenset({LATEST})
-
-Build = Callable[[Commit, PackWriter], bytes | None]
-"""(base commit, pack for new objects) -> id of the new root tree."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +75,8 @@ class DataRepo:
         self.objects = objects
         self.default_branch = default_branch
         self._caches = caches
+        self._resolver = Resolver(git, caches)
+        self._differ = Differ(git)
 
     # Reading
 
@@ -107,50 +95,7 @@ class DataRepo:
 
     def resolve(self, ref: RefName | CommitId) -> CommitId:
         """Return the commit a ref means: full id, tag, branch, abbreviated id, in this order."""
-        if is_commit_id(ref):
-            return self._visible(CommitId(ref))
-        name = RefName(ref)
-        found = self._computed(name) or self.git.find_ref(TAGS + name) or self.git.find_ref(HEADS + name)
-        if found:
-            return found
-        if is_abbreviated_id(ref):
-            matches = self.git.abbreviated(ref)
-            if len(matches) > 1:
-                raise InvalidRefError(f"{ref!r} abbreviates {len(matches)} commits; give more digits")
-            if matches:
-                return self._visible(matches[0])
-        raise RefNotFoundError(f"there is no tag, branch or commit {ref!r}")
-
-    def _computed(self, name: RefName) -> CommitId | None:
-        """Return what ``latest``, ``~0.1`` and ``branch@{moment}`` mean; None for a plain name."""
-        prefix = split_version_range(name)
-        if name == LATEST or prefix is not None:
-            tag = newest(self.git.tags(), prefix=prefix)
-            if tag is None:
-                raise RefNotFoundError(f"no tag with a version number matches {name!r}")
-            return tag.commit
-        dated = split_dated_branch(name)
-        return self._before(*dated) if dated else None
-
-    def _before(self, branch: RefName, moment: str) -> CommitId:
-        when = _parse_moment(moment)
-        head = self.git.branch(branch)
-        if head is None:
-            raise RefNotFoundError(f"there is no branch {branch!r}")
-        for commit in self.git.first_parents(head):
-            if commit.committer.when < when:
-                return commit.id
-        raise RefNotFoundError(f"the branch {branch!r} has no version before {moment}")
-
-    def _visible(self, commit: CommitId) -> CommitId:
-        """Refuse ids of objects that never were a version: a pack holds more than its branches show."""
-        if self._caches.reachable.find((self.git.path, commit)):
-            return commit
-        self.git.read_commit(commit)
-        if not self.git.is_reachable(commit, self.git.kept_heads()):
-            raise RefNotFoundError(f"there is no commit {commit}")
-        self._caches.reachable.keep((self.git.path, commit), value=True)
-        return commit
+        return self._resolver.resolve(ref)
 
     def log(self, start: CommitId, *, path: RepoPath = ROOT) -> Iterator[Commit]:
         """Yield versions, newest first; with a path only those that changed what lies there."""
@@ -168,102 +113,15 @@ class DataRepo:
 
     def _deciding(self, tree: TreeId, path: RepoPath) -> tuple[trees.Node | None, ...]:
         """Return the nodes that decide what a path shows: its own, or the pointer of a tracked folder."""
-        nodes = self._nodes_at(tree, path)
+        nodes = nodes_at(self.git.read_folder, tree, path)
         while not any(nodes) and "/" in path:
             path = RepoPath(path.rpartition("/")[0])
-            nodes = (None, self._nodes_at(tree, path)[1])
+            nodes = (None, nodes_at(self.git.read_folder, tree, path)[1])
         return nodes
 
-    def _nodes_at(self, tree: TreeId, path: RepoPath) -> tuple[trees.Node | None, ...]:
-        """Return the nodes of a path: text or folder, and pointer."""
-        folder: bytes | None = bytes.fromhex(tree)
-        *parents, name = path.split("/")
-        for segment in parents:
-            node = self.git.read_folder(folder).nodes.get(segment.encode()) if folder else None
-            folder = node.oid if node and node.is_tree else None
-        if folder is None:
-            return (None, None)
-        nodes = self.git.read_folder(folder).nodes
-        return (nodes.get(name.encode()), nodes.get(layout.pointer_path(name).encode()))
-
     def diff(self, old: CommitId | None, new: CommitId, *, folder: RepoPath = ROOT) -> Iterator[Change]:
-        """Yield the files that differ, folder by folder; ``old`` None compares with nothing.
-
-        Cost follows the change: equal folders are never read.
-        """
-        before = self.snapshot(old) if old else None
-        after = self.snapshot(new)
-        yield from self._diff_trees(
-            before, after, before.tree_oid if before else None, after.tree_oid, folder
-        )
-
-    def _diff_trees(
-        self, before: Snapshot | None, after: Snapshot, old: bytes | None, new: bytes | None, folder: RepoPath
-    ) -> Iterator[Change]:
-        prefix = ""
-        for segment in folder.split("/") if folder else ():
-            old, new = self._below(old, segment), self._below(new, segment)
-            prefix += segment + "/"
-        for where, files in trees.differences(old, new, self.git.read_folder, prefix):
-            if not layout.is_hidden(where or "x"):
-                yield from self._folder_changes(where, files, before, after)
-
-    def _below(self, tree: bytes | None, segment: str) -> bytes | None:
-        node = self.git.read_folder(tree).nodes.get(segment.encode()) if tree else None
-        return node.oid if node and node.is_tree else None
-
-    def _folder_changes(
-        self,
-        where: str,
-        files: list[tuple[str, trees.Node | None, trees.Node | None]],
-        before: Snapshot | None,
-        after: Snapshot,
-    ) -> Iterator[Change]:
-        sides: dict[str, list[Entry | None]] = {}
-        for raw, was, now in files:
-            name = raw.removesuffix(layout.POINTER_SUFFIX) if len(raw) > len(layout.POINTER_SUFFIX) else raw
-            if layout.is_hidden(where + name):
-                continue
-            slot = sides.setdefault(name, [None, None])
-            for side, node in enumerate((was, now)):
-                if node is not None:
-                    slot[side] = self._file_entry(RepoPath(where + name), node, is_pointer=name != raw)
-        for name in sorted(sides):
-            one, two = sides[name]
-            yield from self._expanded(Change(RepoPath(where + name), one, two), before, after)
-
-    def _file_entry(self, path: RepoPath, node: trees.Node, *, is_pointer: bool) -> Entry:
-        blob = BlobId(node.id)
-        if not node.is_blob:
-            return Entry(path, EntryKind.TEXT, problem="symbolic links and submodules are not followed")
-        if not is_pointer:
-            return Entry(path, EntryKind.TEXT, size=self.git.blob_size(blob), blob=blob)
-        try:
-            pointer = pointers.parse_single(self.git.read(blob).content, path.rpartition("/")[2])
-        except InvalidPointerError as error:
-            return Entry(path, EntryKind.DATA, blob=blob, problem=f"broken pointer: {error}")
-        kind = EntryKind.FOLDER if pointer.is_dir else EntryKind.DATA
-        return Entry(path, kind, size=pointer.size, pointer=pointer, blob=blob)
-
-    def _expanded(self, change: Change, before: Snapshot | None, after: Snapshot) -> Iterator[Change]:
-        """Replace a change of a folder that DVC tracks as one by the changes of its files."""
-        sides: list[Mapping[RepoPath, Entry]] = []
-        for entry, snapshot in ((change.before, before), (change.after, after)):
-            if entry is None:
-                sides.append({})
-            elif entry.kind is EntryKind.FOLDER and entry.pointer and snapshot:
-                try:
-                    sides.append(snapshot.manifest_entries(change.path, entry.pointer))
-                except PathNotFoundError:
-                    sides.append({change.path: entry})
-            else:
-                sides.append({change.path: entry})
-        was, now = sides
-        for path in sorted(was.keys() | now.keys()):
-            one, two = was.get(path), now.get(path)
-            same = one and two and one.pointer and two.pointer and one.pointer.md5 == two.pointer.md5
-            if path == change.path or not same:
-                yield Change(path, one, two)
+        """Yield the files that differ, folder by folder; ``old`` None compares with nothing."""
+        yield from self._differ.changes(self.snapshot(old) if old else None, self.snapshot(new), folder)
 
     def branches(self) -> list[Branch]:
         """Return all branches, sorted by name."""
@@ -290,14 +148,13 @@ class DataRepo:
             head = self.git.branch(self.default_branch)
             if head:
                 return self.git.read_commit(head)
-            pack = PackWriter()
+            bench = Workbench(self.git)
             patch = trees.Patch()
             for path, content in files.items():
-                patch.set(path, trees.Node(trees.BLOB, pack.add("blob", content)))
-            tree = trees.apply(None, patch, self._reader(pack), self._adder(pack))
-            commit = self._write_commit(pack, tree, (), author, message)
+                patch.set(path, bench.write_blob(content))
+            commit = self._write_commit(bench, bench.patched(None, patch), (), author, message)
             self.git.move_ref(HEADS + self.default_branch, commit.id, expected=None)
-            self._caches.reachable.keep((self.git.path, commit.id), value=True)
+            self._resolver.remember(commit.id)
             return commit
 
     def commit(
@@ -327,7 +184,7 @@ class DataRepo:
             PathNotFoundError, PathClashError: an edit does not fit the base.
         """
         merges = dict(changes.merges())
-        build = self._drafting(changes)
+        build = _drafting(changes)
         return self._land(
             build,
             branch=branch,
@@ -345,14 +202,14 @@ class DataRepo:
             EditConflictError: later versions changed the same paths; it names them.
             NothingToCommitError: nothing of it is left to take back.
         """
-        build = self._reverting(undone)
+        build = reverting(self.git, undone)
         return self._land(build, branch=branch, base=self.head(branch), author=author, message=message)
 
     def restore(
         self, source: CommitId, path: RepoPath, *, branch: RefName, author: Signature, message: str
     ) -> Landed:
         """Make a file, a folder or everything (``ROOT``) as it was at ``source``, by a new version."""
-        build = self._restoring(source, path)
+        build = restoring(self.git, source, path)
         return self._land(build, branch=branch, base=self.head(branch), author=author, message=message)
 
     def preview_revert(self, undone: CommitId, *, branch: RefName) -> list[Change]:
@@ -360,102 +217,20 @@ class DataRepo:
 
         Past ``MAX_PREVIEW`` changes the rest is left out.
         """
-        return self._preview(self._reverting(undone), branch)
+        return self._preview(reverting(self.git, undone), branch)
 
     def preview_restore(self, source: CommitId, path: RepoPath, *, branch: RefName) -> list[Change]:
         """Return what ``restore`` would change, writing nothing. Raises like ``restore``."""
-        return self._preview(self._restoring(source, path), branch)
-
-    def _drafting(self, changes: ChangeSet) -> Build:
-        def build(base: Commit, pack: PackWriter) -> bytes | None:
-            draft = Draft(
-                bytes.fromhex(base.tree), read=self._reader(pack), read_blob=self._read_blob, pack=pack
-            )
-            return draft.build(changes)
-
-        return build
-
-    def _reverting(self, undone: CommitId) -> Build:
-        target = self.git.read_commit(undone)
-        if not target.parents:
-            raise InvalidRefError("the first version of a dataset cannot be reverted")
-        parent = self.git.read_commit(target.parents[0])
-
-        def build(base: Commit, pack: PackWriter) -> bytes | None:
-            before = self._bound_like(target, parent, pack)
-            return self._merge(target, bytes.fromhex(base.tree), before, pack, {})
-
-        return build
-
-    def _bound_like(self, model: Commit, commit: Commit, pack: PackWriter) -> bytes | None:
-        """Return a version's tree with the identity and site of another: history never rebinds."""
-        patch = trees.Patch()
-        for path in layout.BINDING_PATHS:
-            was, now = (self._nodes_at(one.tree, path)[0] for one in (model, commit))
-            if was != now:
-                patch.set(path, was)
-        tree = bytes.fromhex(commit.tree)
-        return trees.apply(tree, patch, self._reader(pack), self._adder(pack)) if patch else tree
-
-    def _restoring(self, source: CommitId, path: RepoPath) -> Build:
-        if path != ROOT and layout.is_binding(path):
-            raise InvalidPathError(f"the path {path!r} is reserved", paths=[path])
-        then = self.git.read_commit(source)
-
-        def build(base: Commit, pack: PackWriter) -> bytes | None:
-            patch = trees.Patch()
-            if path == ROOT:
-                self._take_everything(then, base, patch)
-            else:
-                was, now = self._nodes_at(then.tree, path), self._nodes_at(base.tree, path)
-                if was == (None, None) and now == (None, None):
-                    raise PathNotFoundError(f"there is no {path!r} in either version", paths=[path])
-                for name, old, new in zip((path, layout.pointer_path(path)), was, now, strict=True):
-                    if old != new:
-                        patch.set(name, old)
-                if was != (None, None):
-                    self._check_room(base, path)
-            return trees.apply(bytes.fromhex(base.tree), patch, self._reader(pack), self._adder(pack))
-
-        return build
-
-    def _take_everything(self, then: Commit, base: Commit, patch: trees.Patch) -> None:
-        """Every name of the root but the dataset's own identity and its site."""
-        was = self.git.read_folder(bytes.fromhex(then.tree)).nodes
-        now = self.git.read_folder(bytes.fromhex(base.tree)).nodes
-        for name in was.keys() | now.keys():
-            shown = name.decode(errors="replace")
-            if not layout.is_hidden(shown) and was.get(name) != now.get(name):
-                patch.set(shown, was.get(name))
-
-    def _check_room(self, base: Commit, path: RepoPath) -> None:
-        """Refuse to bring a path back where a file or a name differing only in case has taken its place."""
-        folder: bytes | None = bytes.fromhex(base.tree)
-        walked = ""
-        for segment in path.split("/"):
-            if folder is None:
-                return
-            nodes = self.git.read_folder(folder).nodes
-            names = {name.decode(errors="replace").removesuffix(layout.POINTER_SUFFIX) for name in nodes}
-            twin = next(
-                (one for one, two in trees.twins([segment, *(names - {segment})]) if two == segment), None
-            )
-            walked = f"{walked}/{segment}" if walked else segment
-            node = nodes.get(segment.encode())
-            is_file = segment in names and not (node and node.is_tree)
-            if twin or (is_file and walked != path):
-                raise PathClashError(f"{twin or walked!r} stands where {path!r} was", paths=[path])
-            folder = node.oid if node and node.is_tree else None
+        return self._preview(restoring(self.git, source, path), branch)
 
     def _preview(self, build: Build, branch: RefName) -> list[Change]:
         head = self.git.read_commit(self.head(branch))
-        pack = PackWriter()
-        tree = build(head, pack)
-        read = self._reader(pack)
+        bench = Workbench(self.git)
+        tree = build(head, bench)
         changes: list[Change] = []
         snapshot = self.snapshot(head.id)
-        for where, files in trees.differences(bytes.fromhex(head.tree), tree, read):
-            changes.extend(self._folder_changes(where, files, snapshot, snapshot))
+        for found in trees.differences(bytes.fromhex(head.tree), tree, bench.read_folder):
+            changes.extend(self._differ.changes_of(found, snapshot, snapshot))
             if len(changes) > MAX_PREVIEW:
                 break
         if not changes:
@@ -479,86 +254,39 @@ class DataRepo:
                 head = self.git.read_commit(self.head(branch))
                 if only_on_base and head.id != base:
                     raise RefMovedError(f"the branch {branch!r} has moved on to {head.id}", head=head.id)
-                pack = PackWriter()
-                ours = build(saw, pack)
+                bench = Workbench(self.git)
+                ours = build(saw, bench)
                 tree = ours
                 if head.tree != saw.tree:
-                    tree = self._merge(saw, ours, bytes.fromhex(head.tree), pack, merges or {})
+                    tree = bench.merged(saw, ours, bytes.fromhex(head.tree), merges or {})
                 if tree == bytes.fromhex(head.tree):
                     raise NothingToCommitError("nothing would change", head=head.id)
-                commit = self._write_commit(pack, tree, (head.id,), author, message)
+                commit = self._write_commit(bench, tree, (head.id,), author, message)
                 try:
                     self.git.move_ref(HEADS + branch, commit.id, expected=head.id)
                 except RefMovedError:
                     time.sleep(_BACK_OFF_S * attempt * random.random())  # noqa: S311 - jitter, not a secret
                     continue
-                self._caches.reachable.keep((self.git.path, commit.id), value=True)
+                self._resolver.remember(commit.id)
                 return Landed(commit, head)
         raise RefMovedError(f"the branch {branch!r} kept moving; try again")
 
-    def _merge(
-        self,
-        base: Commit,
-        ours: bytes | None,
-        theirs: bytes | None,
-        pack: PackWriter,
-        merges: Mapping[RepoPath, Merge],
-    ) -> bytes | None:
-        def join(
-            path: str, one: trees.Node | None, mine: trees.Node | None, other: trees.Node | None
-        ) -> trees.Node | None:
-            merge = merges.get(RepoPath(path))
-            if merge is None or mine is None:
-                return None
-            read = self._blob_reader(pack)
-            texts = [read(node.oid) if node else None for node in (one, other)]
-            merged = merge(texts[0], texts[1], read(mine.oid))
-            return None if merged is None else trees.Node(trees.BLOB, pack.add("blob", merged))
-
-        merging = trees.TreeMerge(self._reader(pack), self._adder(pack), join)
-        try:
-            return merging.merge(bytes.fromhex(base.tree), ours, theirs)
-        except trees.MergeConflict as conflict:
-            paths = sorted({path.removesuffix(layout.POINTER_SUFFIX) for path in conflict.paths})
-            shown = ", ".join(repr(path) for path in paths[:_NAMED]) + (" …" if len(paths) > _NAMED else "")
-            raise EditConflictError(f"changed by somebody else meanwhile: {shown}", paths=paths) from conflict
-
     def _write_commit(
         self,
-        pack: PackWriter,
+        bench: Workbench,
         tree: bytes | None,
         parents: tuple[CommitId, ...],
         author: Signature,
         message: str,
     ) -> Commit:
-        oid = tree if tree is not None else pack.add("tree", b"")
-        pack.leave_only(_new_below(oid, pack))
+        oid = tree if tree is not None else bench.write_folder(b"")
+        bench.leave_only_below(oid)
         content = render_commit(
             tree=TreeId(oid.hex()), parents=parents, author=author, committer=author, message=message
         )
-        commit = pack.add("commit", content).hex()
-        self.git.write_pack(pack)
+        commit = bench.pack.add("commit", content).hex()
+        self.git.write_pack(bench.pack)
         return self.git.read_commit(commit)
-
-    def _reader(self, pack: PackWriter) -> trees.ReadFolder:
-        def read(oid: bytes) -> trees.Folder:
-            new = pack.find(oid)
-            return trees.Folder(new) if new is not None else self.git.read_folder(oid)
-
-        return read
-
-    def _adder(self, pack: PackWriter) -> trees.WriteFolder:
-        return lambda content: pack.add("tree", content)
-
-    def _blob_reader(self, pack: PackWriter) -> Callable[[bytes], bytes]:
-        def read(oid: bytes) -> bytes:
-            new = pack.find(oid)
-            return new if new is not None else self._read_blob(oid)
-
-        return read
-
-    def _read_blob(self, oid: bytes) -> bytes:
-        return self.git.read(oid.hex()).content
 
     # Names
 
@@ -614,15 +342,14 @@ class DataRepo:
             self.git.delete_ref(TAGS + name)
 
 
-def _new_below(tree: bytes, pack: PackWriter) -> set[bytes]:
-    """Return the new objects that a tree needs: a merge leaves drafts behind that nobody does."""
-    raw = pack.find(tree)
-    if raw is None:
-        return set()
-    needed = {tree}
-    for mode, _, oid in trees.Folder(raw).rows:
-        needed |= _new_below(oid, pack) if mode == trees.TREE else {oid}
-    return needed
+def _drafting(changes: ChangeSet) -> Build:
+    def build(base: Commit, bench: Workbench) -> bytes | None:
+        draft = Draft(
+            bytes.fromhex(base.tree), read=bench.read_folder, read_blob=bench.read_blob, pack=bench.pack
+        )
+        return draft.build(changes)
+
+    return build
 
 
 def _refuse_reserved(name: RefName) -> None:
@@ -630,11 +357,3 @@ def _refuse_reserved(name: RefName) -> None:
         raise InvalidRefError(f"the name {name!r} has a meaning of its own")
     if is_commit_id(name):
         raise InvalidRefError("a name may not look like a commit id")
-
-
-def _parse_moment(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text.strip())
-    except ValueError as error:
-        raise InvalidRefError(f"{text!r} is not a date such as 2026-03-01 or 2026-03-01T12:00:00Z") from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from gitops import layout
-from gitops.datarepo import RESERVED_NAMES
+from gitops.resolving import RESERVED_NAMES
 from gitops.errors import InvalidRefError
 from gitops.gitrepo import HEADS, RELEASES, TAGS, GitRepo
 from gitops.model import CommitId, RefName, is_commit_id, parse_name
