@@ -67,10 +67,10 @@ class ManifestRow:
 
 def render(pointer: Pointer, name: str) -> bytes:
     """Return the text of ``<name>.dvc`` as DVC 3 writes it, with our facts under ``meta``."""
-    lines = ["outs:", f"- md5: {_hex(pointer.md5)}"]
+    lines = ["outs:", f"- md5: {hexadecimal(pointer.md5)}"]
     if pointer.size is not None:
         lines.append(f"  size: {pointer.size}")
-    lines += ["  hash: md5", f"  path: {_scalar(name)}"]
+    lines += ["  hash: md5", f"  path: {scalar(name)}"]
     meta = _meta_lines(pointer.meta)
     if meta:
         lines += ["meta:", *meta]
@@ -88,7 +88,7 @@ def renamed(text: bytes, name: str) -> bytes:
         raise InvalidPointerError(f"a pointer with {len(outs)} outputs cannot be renamed")
     content = text.decode()
     start, end = _path_span(content)
-    for value in (_scalar(name), _quoted(name)):
+    for value in (scalar(name), _quoted(name)):
         new = (content[:start] + value + content[end:]).encode()
         if _reads_as(new, TrackedOut(name, outs[0].pointer)):
             return new
@@ -119,9 +119,9 @@ def _child(node: yaml.Node | None, key: str) -> yaml.Node:
 def _meta_lines(meta: PointerMeta) -> list[str]:
     lines = []
     if meta.sha256:
-        lines.append(f"  sha256: {_hex(meta.sha256)}")
+        lines.append(f"  sha256: {hexadecimal(meta.sha256)}")
     if meta.crc32:
-        lines.append(f"  crc32: {_hex(meta.crc32)}")
+        lines.append(f"  crc32: {hexadecimal(meta.crc32)}")
     if meta.media_type:
         lines.append(f"  media_type: {meta.media_type}")
     if meta.width is not None and meta.height is not None:
@@ -131,7 +131,7 @@ def _meta_lines(meta: PointerMeta) -> list[str]:
     return lines
 
 
-def _hex(digits: str) -> str:
+def hexadecimal(digits: str) -> str:
     """Quote hexadecimal digits exactly where a YAML reader would take them for a number.
 
     Digits alone, digits around one ``e`` (YAML 1.2) and ``0b…`` (YAML 1.1) are the only hexadecimal
@@ -140,7 +140,7 @@ def _hex(digits: str) -> str:
     return f"'{digits}'" if _LOOKS_NUMERIC.fullmatch(digits) else digits
 
 
-def _scalar(text: str) -> str:
+def scalar(text: str) -> str:
     """Return a YAML scalar in a block mapping that every reader takes for exactly this text.
 
     Plain, single- or double-quoted exactly where DVC's writer chooses so.
@@ -180,7 +180,7 @@ def parse(text: bytes) -> tuple[TrackedOut, ...]:
         out = _fast_out(fast)
         if out:
             return (out,)
-    document = _load(text)
+    document = load_document(text)
     if document.get("wdir", ".") != ".":
         raise InvalidPointerError("a pointer with a working folder ('wdir') of its own is not supported")
     outs = document.get("outs")
@@ -323,7 +323,8 @@ def _construct_strict_map(loader: _StrictLoader, node: yaml.MappingNode) -> dict
 _StrictLoader.add_constructor("tag:yaml.org,2002:map", _construct_strict_map)
 
 
-def _load(text: bytes) -> dict[str, Any]:
+def load_document(text: bytes) -> dict[str, Any]:
+    """Return a DVC file's mapping; every scalar in it stays text. Raises InvalidPointerError."""
     try:
         document = yaml.load(text.decode(), Loader=_StrictLoader)  # noqa: S506 - BaseLoader builds only texts
     except UnicodeDecodeError as error:
@@ -390,7 +391,7 @@ def parse_lock(lock: bytes, pipeline: bytes | None) -> Iterator[TrackedOut]:
     """
     if len(lock) > MAX_LOCK_BYTES:
         raise InvalidPointerError(f"dvc.lock may have at most {MAX_LOCK_BYTES} bytes")
-    document = _load(lock)
+    document = load_document(lock)
     stages = document.get("stages", document if "schema" not in document else {})
     folders = _stage_folders(pipeline)
     if not isinstance(stages, dict):
@@ -414,7 +415,7 @@ def _stage_folders(pipeline: bytes | None) -> dict[str, str | None]:
     if pipeline is None or len(pipeline) > MAX_LOCK_BYTES:
         return {}
     try:
-        stages = _load(pipeline).get("stages", {})
+        stages = load_document(pipeline).get("stages", {})
     except InvalidPointerError:
         return {}
     folders: dict[str, str | None] = {}

@@ -11,7 +11,7 @@ from gitops import layout, trees
 from gitops.gitrepo import GitRepo
 from gitops.model import MAX_DEPTH, MAX_PATH_BYTES, CommitId, TreeId, segment_fault
 from gitops.push_limits import Budget, PushLimits, Refusals
-from gitops.push_pointers import Ledger, PointerCheck
+from gitops.push_pointers import ImportCheck, Ledger, PointerCheck
 
 _POINTER = layout.POINTER_SUFFIX
 _MAX_COMMIT_BYTES = 256 * 1024
@@ -26,14 +26,23 @@ class ContentCheck:
         repo: reads the repository and the push's quarantine.
         ledger: the dataset's objects, or None while it has no storage site.
         refusals: takes the reasons.
+        imports: what pointers of ``dvc import`` may name; None where they are taken for any others.
     """
 
-    def __init__(self, repo: GitRepo, ledger: Ledger | None, limits: PushLimits, refusals: Refusals) -> None:
+    def __init__(
+        self,
+        repo: GitRepo,
+        ledger: Ledger | None,
+        limits: PushLimits,
+        refusals: Refusals,
+        *,
+        imports: ImportCheck | None = None,
+    ) -> None:
         self._repo = repo
         self._limits = limits
         self._refusals = refusals
         self._budget = Budget(limits)
-        self._pointers = PointerCheck(repo, ledger, refusals, self._budget)
+        self._pointers = PointerCheck(repo, ledger, refusals, self._budget, imports=imports)
         self._seen: set[tuple[bytes | None, bytes, str]] = set()
 
     def check(self, commit: CommitId) -> None:

@@ -8,9 +8,10 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
-from gitops import layout, pointers
+from gitops import imports, layout, pointers
 from gitops.errors import GitopsError, InvalidPointerError
 from gitops.gitrepo import GitRepo
+from gitops.imports import ImportSource
 from gitops.model import Md5, Pointer
 from gitops.push_limits import Budget, Refusals
 
@@ -61,6 +62,14 @@ class Ledger(Protocol):
         ...
 
 
+class ImportCheck(Protocol):
+    """Knows what a pusher may import; only a project, which holds no bytes of its own, has one."""
+
+    def fault(self, source: ImportSource, pointer: Pointer) -> str | None:
+        """Return why a pointer is not what its source holds at that commit and path, or None."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class _Tracked:
     """One file that a DVC file names; ``path`` is where the DVC file says so."""
@@ -74,9 +83,18 @@ class _Tracked:
 class PointerCheck:
     """Holds pointers, manifests and lock files against the ledger, in batches."""
 
-    def __init__(self, repo: GitRepo, ledger: Ledger | None, refusals: Refusals, budget: Budget) -> None:
+    def __init__(
+        self,
+        repo: GitRepo,
+        ledger: Ledger | None,
+        refusals: Refusals,
+        budget: Budget,
+        *,
+        imports: ImportCheck | None = None,
+    ) -> None:
         self._repo = repo
         self._ledger = ledger
+        self._imports = imports
         self._refusals = refusals
         self._budget = budget
         self._texts: list[tuple[str, str]] = []
@@ -114,14 +132,25 @@ class PointerCheck:
         contents = self._repo.read_blobs([blob for _, blob in texts])
         for (path, _), text in zip(texts, contents, strict=True):
             try:
-                pointer = pointers.parse_single(text, path.rpartition("/")[2].removesuffix(_POINTER))
+                self._take(path, text)
             except InvalidPointerError as error:
                 self._refusals.add(path, f"broken pointer: {error}")
-            else:
-                self._tracked.append(_Tracked(path, pointer, is_import=b"rev_lock:" in text))
         tracked, self._tracked = self._tracked, []
         for start in range(0, len(tracked), _BATCH):
             self._compare(tracked[start : start + _BATCH])
+
+    def _take(self, path: str, text: bytes) -> None:
+        """Judge an import by its source where that is allowed, everything else by the ledger."""
+        pointer = pointers.parse_single(text, path.rpartition("/")[2].removesuffix(_POINTER))
+        is_import = b"rev_lock:" in text
+        source = imports.find_source(text) if is_import and self._imports else None
+        if source is None or self._imports is None:
+            self._tracked.append(_Tracked(path, pointer, is_import=is_import))
+            return
+        self._budget.spend(1)
+        reason = self._imports.fault(source, pointer)
+        if reason:
+            self._refusals.add(path, reason)
 
     def _is_in_git(self, folder: bytes, path: str) -> bool:
         """Tell whether git itself holds an output (``cache: false``), which then is not in the pool."""

@@ -8,14 +8,14 @@ import re
 from collections.abc import Iterator, Sequence
 
 from gitops import layout
-from gitops.resolving import RESERVED_NAMES
 from gitops.errors import InvalidRefError
 from gitops.gitrepo import HEADS, RELEASES, TAGS, GitRepo
 from gitops.model import CommitId, RefName, is_commit_id, parse_name
 from gitops.push_contents import ContentCheck
 from gitops.push_hook import Question, RefChange
 from gitops.push_limits import PushLimits, Refusals, TooMuchError
-from gitops.push_pointers import Ledger
+from gitops.push_pointers import ImportCheck, Ledger
+from gitops.resolving import RESERVED_NAMES
 
 MAX_SHOWN = 20
 _GUARDED_SECTIONS = ("core", "remote cairn", "remote site")
@@ -28,15 +28,23 @@ class DatasetJudge:
     Args:
         git: the dataset's repository.
         ledger: its objects, or None while it has no storage site.
+        imports: what pointers of ``dvc import`` may name, for a project; None for a dataset.
     """
 
     def __init__(
-        self, git: GitRepo, ledger: Ledger | None, *, default_branch: RefName, limits: PushLimits
+        self,
+        git: GitRepo,
+        ledger: Ledger | None,
+        *,
+        default_branch: RefName,
+        limits: PushLimits,
+        imports: ImportCheck | None = None,
     ) -> None:
         self._git = git
         self._ledger = ledger
         self._default_branch = default_branch
         self._limits = limits
+        self._imports = imports
         self.moved: tuple[RefChange, ...] = ()
         """The refs that the push has moved, once it is over."""
 
@@ -145,7 +153,7 @@ class DatasetJudge:
         commits = repo.new_commits(tips, limit=self._limits.commits + 1)
         if len(commits) > self._limits.commits:
             raise TooMuchError(f"more than {self._limits.commits} new commits; push in smaller steps")
-        check = ContentCheck(repo, self._ledger, self._limits, refusals)
+        check = ContentCheck(repo, self._ledger, self._limits, refusals, imports=self._imports)
         for commit in commits:
             check.check(commit)
         check.finish()
