@@ -21,9 +21,9 @@ from app.versions.lookup import LookupService
 from app.versions.service import VersionService
 from app.versions.uploads import UploadService
 from gitops.cache import ImmutableCache
+from gitops.folders import ReadCaches
 from gitops.forge import LocalForge
 from gitops.gitrepo import prepare_libgit2
-from gitops.snapshot import ReadCaches
 
 Probe = Callable[[], None]
 

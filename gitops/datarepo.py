@@ -23,6 +23,7 @@ from gitops.errors import (
     RefNotFoundError,
     ReleaseImmutableError,
 )
+from gitops.folders import ReadCaches
 from gitops.gitrepo import HEADS, RELEASES, TAGS, GitRepo, render_commit
 from gitops.model import (
     ROOT,
@@ -39,7 +40,7 @@ from gitops.model import (
 )
 from gitops.objects import ObjectStore
 from gitops.resolving import RESERVED_NAMES, Resolver
-from gitops.snapshot import ReadCaches, Snapshot
+from gitops.snapshot import Snapshot
 from gitops.taking_back import Build, restoring, reverting
 from gitops.version_numbers import parse_version
 from gitops.workbench import Workbench, nodes_at

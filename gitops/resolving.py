@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from gitops.errors import InvalidRefError, RefNotFoundError
+from gitops.folders import ReadCaches
 from gitops.gitrepo import HEADS, TAGS, GitRepo
 from gitops.model import (
     CommitId,
@@ -12,7 +13,6 @@ from gitops.model import (
     split_dated_branch,
     split_version_range,
 )
-from gitops.snapshot import ReadCaches
 from gitops.version_numbers import newest
 
 LATEST = RefName("latest")

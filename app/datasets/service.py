@@ -56,10 +56,10 @@ from gitops.cache import MemoryCache
 from gitops.changes import ChangeSet
 from gitops.datarepo import DataRepo
 from gitops.errors import GitopsError, IntegrityError, NothingToCommitError, UnavailableError
+from gitops.folders import ReadCaches
 from gitops.forge import Forge
 from gitops.gitrepo import GitRepo
 from gitops.model import CommitId, Md5, RefName, Signature, Totals
-from gitops.snapshot import ReadCaches
 
 log = logging.getLogger("cairn.datasets")
 
@@ -557,6 +557,21 @@ class DatasetService:
                 after=after,
                 limit=limit,
             )
+
+    def totals(self, actor: Actor, datasets: Sequence[Dataset]) -> dict[DatasetId, Totals]:
+        """Return files and bytes at the head of listed datasets that the actor may read.
+
+        A head is counted once in each process; afterwards the cost is one look at its branch.
+        """
+        found: dict[DatasetId, Totals] = {}
+        for dataset in datasets:
+            level = self._level(actor, dataset)
+            if not allows(actor, Action.READ, level):
+                continue
+            repo = self._opened(dataset, actor, level).repo
+            head = repo.git.branch(dataset.default_branch)
+            found[dataset.id] = repo.snapshot(head).totals() if head else Totals()
+        return found
 
     def facets(self, actor: Actor, wanted: DatasetFilter) -> dict[str, dict[str, int]]:
         """Return how many of the listed datasets have each topic, visibility and namespace."""

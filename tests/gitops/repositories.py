@@ -11,11 +11,11 @@ from gitops import layout, pointers, trees
 from gitops.cache import ImmutableCache
 from gitops.changes import ChangeSet
 from gitops.datarepo import DataRepo, Landed
+from gitops.folders import ReadCaches
 from gitops.gitrepo import HEADS, GitRepo, render_commit
 from gitops.model import CommitId, Md5, Pointer, RefName, RepoPath, Signature, TreeId, parse_path
 from gitops.objects import LocalStore, digest
 from gitops.packs import PackWriter
-from gitops.snapshot import ReadCaches
 from gitops.trees import BLOB, Node
 
 MAIN = RefName("main")

@@ -19,6 +19,7 @@ from gitops import layout, smart_http
 from gitops.cache import ImmutableCache
 from gitops.datarepo import DataRepo
 from gitops.errors import GitopsError
+from gitops.folders import ReadCaches
 from gitops.gitrepo import GitRepo, prepare_libgit2
 from gitops.layout import DatasetRecord, SiteRecord
 from gitops.model import Md5, RefName, Signature
@@ -27,7 +28,6 @@ from gitops.push_hook import write_hooks
 from gitops.push_limits import PushLimits
 from gitops.pushes import DatasetJudge
 from gitops.smart_http import GitService, ServiceLimits
-from gitops.snapshot import ReadCaches
 
 MAIN = RefName("main")
 ALICE = Signature("Alice", "alice@example.org", datetime(2026, 3, 1, 12, 0, tzinfo=UTC))

@@ -10,10 +10,11 @@ from repositories import MAIN, Foreign, by, files, git, land, open_repo, path, p
 
 from gitops import trees
 from gitops.changes import ChangeSet
+from gitops.counting import MAX_WALK_DEPTH
 from gitops.datarepo import DataRepo
 from gitops.errors import PathNotFoundError
 from gitops.model import ROOT, Change, CommitId, Entry, EntryKind, Md5, RefName, RepoPath, Totals
-from gitops.snapshot import MAX_WALK_DEPTH, Snapshot
+from gitops.snapshot import Snapshot
 from gitops.trees import EXECUTABLE, GITLINK, SYMLINK, Node
 
 BROKEN = b"outs:\n- md5: nonsense\n  path: x\n"
