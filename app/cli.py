@@ -14,7 +14,7 @@ from types import FrameType
 import click
 from flask import Flask
 from granian import Granian
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 
 from app import create_app
@@ -86,6 +86,8 @@ def run_server(config: Config, *, with_jobs: bool, prepare: Callable[[Services],
         address=address,
         port=int(port),
         interface=Interfaces.WSGI,
+        # HTTP/2 bodies need not announce a length, and nobody could tell a short one from a whole one.
+        http=HTTPModes.http1,
         workers=config.workers,
         websockets=False,
         backlog=BACKLOG,

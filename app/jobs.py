@@ -35,6 +35,7 @@ LEASE_S = 60
 IDLE_S = 1.0
 SWEEP_S = 5
 HEARTBEAT_S = 15
+KEPT = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,11 @@ class Jobs:
             if found.state is not JobState.FAILED or not job_rows.revive(connection, found, self._clock()):
                 raise TakenError(f"job {job} has not failed, or the same work waits already")
             after_commit(connection, lambda: self._announce(job))
+
+    def forget_finished(self) -> None:
+        """Remove what is done for longer than anybody asks; failures stay until a person looks."""
+        with self._database.transaction() as connection:
+            job_rows.delete_done(connection, before=self._clock() - KEPT)
 
     def run_pending(self, *, limit: int = 1000) -> int:
         """Run everything that is due now, in this thread; return how many jobs ran."""

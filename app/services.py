@@ -10,7 +10,7 @@ from app.datasets import service as datasets_service
 from app.datasets.models import DatasetId
 from app.datasets.service import DatasetService, LocalRoles
 from app.datasets.store import count_bound
-from app.db import Database
+from app.db import Database, replies
 from app.downloads.service import DownloadService
 from app.jobs import Handler, Jobs, open_queue, ping_queue
 from app.namespaces.service import NamespaceService
@@ -98,7 +98,16 @@ def build(config: Config, *, clock: Callable[[], datetime] = utc_now) -> Service
     uploads = UploadService(
         datasets=datasets, versions=versions, database=database, clock=clock, days=config.upload_days
     )
-    _connect_jobs(jobs, datasets, versions, uploads, cache)
+    _connect_jobs(
+        jobs,
+        datasets,
+        versions,
+        {
+            "uploads.expire": uploads.expire,
+            "cache.trim": cache.trim,
+            "replies.forget": lambda: _forget_replies(database, clock()),
+        },
+    )
     return Services(
         config=config,
         clock=clock,
@@ -122,8 +131,7 @@ def _connect_jobs(
     jobs: Jobs,
     datasets: DatasetService,
     versions: VersionService,
-    uploads: UploadService,
-    cache: ImmutableCache,
+    sweeps: Mapping[str, Callable[[], object]],
 ) -> None:
     """Say who carries out each kind of job, and which ones come round by themselves."""
     per_dataset: Mapping[str, Callable[[DatasetId], object]] = {
@@ -136,12 +144,17 @@ def _connect_jobs(
         jobs.register(kind, _for_dataset(act))
     periodic: Mapping[str, Callable[[], object]] = {
         datasets_service.PURGE: datasets.purge_due,
-        "uploads.expire": uploads.expire,
-        "cache.trim": cache.trim,
+        "jobs.forget": jobs.forget_finished,
+        **sweeps,
     }
     for kind, call in periodic.items():
         jobs.register(kind, _alone(call))
         jobs.schedule(kind, timedelta(hours=1))
+
+
+def _forget_replies(database: Database, now: datetime) -> None:
+    with database.transaction() as connection:
+        replies.sweep(connection, now=now)
 
 
 def _for_dataset(act: Callable[[DatasetId], object]) -> Handler:

@@ -15,6 +15,7 @@ from sqlalchemy import (
     String,
     Table,
     and_,
+    delete,
     exists,
     insert,
     or_,
@@ -224,6 +225,11 @@ def revive(connection: Connection, job: Job, now: datetime) -> bool:
     values = {"state": JobState.PENDING.value, "attempts": 0, "run_at": now, "finished_at": None}
     connection.execute(update(jobs).where(jobs.c.id == job.id).values(values))
     return True
+
+
+def delete_done(connection: Connection, *, before: datetime) -> None:
+    """Remove jobs that were done before a moment."""
+    connection.execute(delete(jobs).where(jobs.c.state == JobState.DONE.value, jobs.c.finished_at < before))
 
 
 def extend_leases(connection: Connection, running: Sequence[JobId], until: datetime) -> None:

@@ -24,7 +24,7 @@ def test_the_migrated_schema_is_the_declared_one(database):
     with database.reading() as connection:
         differences = compare_metadata(MigrationContext.configure(connection), metadata)
 
-    assert differences == [], "run: python -m app.db.revise"
+    assert differences == [], "run: python -m app.db.migrations.regenerate"
 
 
 def test_every_declared_trigger_exists(database):

@@ -160,3 +160,14 @@ def test_back_off_doubles_up_to_an_hour():
     assert 1 <= waits[0] <= 2 <= waits[1] <= 4
     assert 16 <= waits[2] <= 32
     assert waits[3] <= 3600
+
+
+def test_done_jobs_are_forgotten_after_a_month_and_failures_stay(services, ran, clock):
+    done, failed = _enqueue(services, "a"), services.jobs.enqueue(None, "unknown.kind", "k", {})
+    services.jobs.run_pending()
+    clock.advance(days=31)
+
+    services.jobs.forget_finished()
+
+    assert services.jobs.find(done) is None
+    assert services.jobs.find(failed).state is JobState.FAILED
