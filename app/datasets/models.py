@@ -4,6 +4,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import NewType
 
 from app.access import AccessLevel, UserId, Visibility
@@ -24,11 +25,19 @@ _NOT_IN_PATH = re.compile(r"[^A-Za-z0-9_.-]+")
 _RESERVED_ENDINGS = (".git", ".atom", ".lock")
 
 
+class Kind(StrEnum):
+    """What a repository is for: a dataset holds data, a project pins datasets and holds work on them."""
+
+    DATASET = "dataset"
+    PROJECT = "project"
+
+
 @dataclass(frozen=True, slots=True)
 class Dataset:
     """One dataset: a repository, a pool and who may use them.
 
     Attributes:
+        kind: projects share ids, paths, members and doors with datasets, and are listed apart.
         site_id: the storage site it is bound to for ever, or None before the choice.
         push_level: the least level that may change the default branch.
         deletion_due: when a scheduled deletion becomes final; None for a living dataset.
@@ -51,6 +60,7 @@ class Dataset:
     created_by: UserId | None
     deletion_due: datetime | None
     is_ready: bool = True
+    kind: Kind = Kind.DATASET
 
     @property
     def full_path(self) -> str:
@@ -90,6 +100,7 @@ class ObjectFacts:
 class DatasetFilter:
     """Which datasets a list shows; None means any."""
 
+    kind: Kind = Kind.DATASET
     search: str | None = None
     topic: str | None = None
     visibility: Visibility | None = None

@@ -28,6 +28,7 @@ from app.datasets.models import (
     Dataset,
     DatasetFilter,
     DatasetId,
+    Kind,
     Member,
     ObjectFacts,
     checked_description,
@@ -37,7 +38,7 @@ from app.datasets.models import (
     path_of_name,
 )
 from app.datasets.pool import Pool
-from app.db import Connection, Database
+from app.db import Connection, Database, Select
 from app.errors import (
     BadRequestError,
     ForbiddenError,
@@ -59,7 +60,7 @@ from gitops.errors import GitopsError, IntegrityError, NothingToCommitError, Una
 from gitops.folders import ReadCaches
 from gitops.forge import Forge
 from gitops.gitrepo import GitRepo
-from gitops.model import CommitId, Md5, RefName, Signature, Totals
+from gitops.model import CommitId, Md5, RefName, RepoPath, Signature, Totals
 
 log = logging.getLogger("cairn.datasets")
 
@@ -117,6 +118,14 @@ class OpenDataset:
         if branch == self.dataset.default_branch and self.level < self.dataset.push_level:
             needed = self.dataset.push_level.name.lower()
             raise ForbiddenError(f"changing {branch!r} needs the level {needed} in {self.dataset.full_path}")
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """A dataset or project that may be created: checked, and not yet a row."""
+
+    values: Mapping[str, Any]
+    topics: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,10 +312,38 @@ class DatasetService:
             ForbiddenError: the actor may not create datasets there.
             TakenError: the path is taken.
         """
+        planned = self.prepare(
+            actor,
+            name=name,
+            namespace=namespace,
+            path=path,
+            description=description,
+            visibility=visibility,
+            topics=topics,
+            storage_site=storage_site,
+        )
+        with self._database.transaction() as connection:
+            dataset_id = self.register(connection, planned, finished_by=CREATE)
+        return self.finish_creation(dataset_id, self.signature(actor))
+
+    def prepare(
+        self,
+        actor: Actor,
+        *,
+        name: str,
+        kind: Kind = Kind.DATASET,
+        namespace: int | str | None = None,
+        path: str | None = None,
+        description: str = "",
+        visibility: Visibility | None = None,
+        topics: Sequence[str] = (),
+        storage_site: int | str | None = None,
+    ) -> Registration:
+        """Return what ``register`` will enter, if the actor may create it there. Raises like ``create``."""
         if actor.user is None:
-            raise UnauthenticatedError("sign in to create a dataset")
+            raise UnauthenticatedError(f"sign in to create a {kind}")
         if not actor.may_write:
-            raise ForbiddenError("this token reads only; creating a dataset needs the scope 'api'")
+            raise ForbiddenError(f"this token reads only; creating a {kind} needs the scope 'api'")
         home = self._home(actor, namespace)
         wanted = visibility or Visibility.PRIVATE
         _refuse_wider(wanted, home)
@@ -327,16 +364,33 @@ class DatasetService:
             "updated_at": now,
             "created_by": actor.user,
             "is_ready": False,
+            "kind": kind.value,
         }
-        with self._database.transaction() as connection:
-            dataset_id = store.insert_dataset(connection, values, checked_topics(list(topics)))
-            payload = {"dataset": dataset_id}
-            self._jobs.enqueue(connection, CREATE, str(dataset_id), payload, delay=timedelta(minutes=1))
-        author = self.signature(actor)
-        return self.finish_creation(dataset_id, author)
+        return Registration(values, checked_topics(list(topics)))
 
-    def finish_creation(self, dataset_id: DatasetId, author: Signature | None = None) -> Dataset:
-        """Give a registered dataset its repository; repeating it changes nothing."""
+    def register(self, connection: Connection, planned: Registration, *, finished_by: str) -> DatasetId:
+        """Enter a dataset; the job ``finished_by`` finishes its creation after a crash.
+
+        Raises:
+            TakenError: the path is taken.
+        """
+        dataset_id = store.insert_dataset(connection, planned.values, planned.topics)
+        payload = {"dataset": dataset_id}
+        self._jobs.enqueue(connection, finished_by, str(dataset_id), payload, delay=timedelta(minutes=1))
+        return dataset_id
+
+    def finish_creation(
+        self,
+        dataset_id: DatasetId,
+        author: Signature | None = None,
+        *,
+        files: Mapping[RepoPath, bytes] | None = None,
+        message: str = "Create dataset",
+    ) -> Dataset:
+        """Give a registered dataset its repository; repeating it changes nothing.
+
+        ``files`` are added to those of every first commit, or stand in their place.
+        """
         with self._database.reading() as connection:
             dataset = store.find_by_id(connection, dataset_id)
         if dataset is None:
@@ -346,8 +400,9 @@ class DatasetService:
         self._forge.create(dataset.full_path, description=dataset.description)
         GitRepo.create(self.repository_path(dataset.id), branch=dataset.default_branch)
         opened = self._opened(dataset, Actor(), AccessLevel.OWNER)
-        files = layout.first_files(self._record(dataset), name=dataset.name, description=dataset.description)
-        opened.repo.start(files, author=author or self.service_signature(), message="Create dataset")
+        first = layout.first_files(self._record(dataset), name=dataset.name, description=dataset.description)
+        first |= files or {}
+        opened.repo.start(first, author=author or self.service_signature(), message=message)
         with self._database.transaction() as connection:
             store.update_dataset(connection, dataset.id, {"is_ready": True})
         return replace(dataset, is_ready=True)
@@ -545,8 +600,12 @@ class DatasetService:
         is_descending: bool = False,
         after: tuple[Any, int] | None = None,
         limit: int = 100,
+        among: Select[tuple[int]] | None = None,
     ) -> list[Dataset]:
-        """Return the datasets that the actor may see, in order; ``after`` is the last row's value and id."""
+        """Return the datasets that the actor may see, in order; ``after`` is the last row's value and id.
+
+        ``among`` is a query for the ids to choose from.
+        """
         with self._database.reading() as connection:
             return store.page(
                 connection,
@@ -556,6 +615,7 @@ class DatasetService:
                 is_descending=is_descending,
                 after=after,
                 limit=limit,
+                among=among,
             )
 
     def totals(self, actor: Actor, datasets: Sequence[Dataset]) -> dict[DatasetId, Totals]:

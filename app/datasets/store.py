@@ -30,7 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError as SqlIntegrityError
 
 from app.access import AccessLevel, UserId, Visibility
-from app.datasets.models import Dataset, DatasetFilter, DatasetId
+from app.datasets.models import Dataset, DatasetFilter, DatasetId, Kind
 from app.db import Connection, UtcDateTime, declare_trigger, metadata
 from app.errors import TakenError
 from gitops.model import RefName
@@ -54,6 +54,7 @@ datasets = Table(
     Column("created_by", Integer),
     Column("deletion_due", UtcDateTime),
     Column("is_ready", Boolean, nullable=False, default=False),
+    Column("kind", String(16), nullable=False),
     UniqueConstraint("namespace_id", "path_key"),
     sqlite_autoincrement=True,
 )
@@ -239,9 +240,12 @@ def cancel_deletion(connection: Connection, dataset_id: DatasetId) -> bool:
 
 
 def unready(connection: Connection, before: datetime) -> list[Dataset]:
-    """Return datasets whose creation was interrupted."""
+    """Return datasets whose creation was interrupted; projects have a job of their own."""
     query = select(datasets).where(
-        datasets.c.is_ready.is_(False), datasets.c.deletion_due.is_(None), datasets.c.created_at < before
+        datasets.c.is_ready.is_(False),
+        datasets.c.deletion_due.is_(None),
+        datasets.c.created_at < before,
+        datasets.c.kind == Kind.DATASET.value,
     )
     return _many(connection, query)
 
@@ -260,13 +264,17 @@ def page(
     is_descending: bool,
     after: tuple[Any, int] | None,
     limit: int,
+    among: Select[tuple[int]] | None = None,
 ) -> list[Dataset]:
     """Return datasets that ``reader`` may see, in order of ``sort`` and then id, past ``after``.
 
     ``after`` is the last row's own value and id; the database folds its case as it folds the column's.
+    ``among`` is a query for the ids to choose from.
     """
     key = _SORTS[sort]
     query = select(datasets).where(*_conditions(wanted, reader))
+    if among is not None:
+        query = query.where(datasets.c.id.in_(among))
     if after:
         value, last_id = after
         last = literal(value, key.type)
@@ -322,7 +330,11 @@ class Reader:
 
 
 def _conditions(wanted: DatasetFilter, reader: Reader) -> list[Any]:
-    conditions: list[Any] = [datasets.c.deletion_due.is_(None), datasets.c.is_ready.is_(True)]
+    conditions: list[Any] = [
+        datasets.c.deletion_due.is_(None),
+        datasets.c.is_ready.is_(True),
+        datasets.c.kind == wanted.kind.value,
+    ]
     if not reader.is_all:
         conditions.append(_visible_to(reader))
     if wanted.visibility:
@@ -398,4 +410,5 @@ def _dataset(row: Row[Any], topics: tuple[str, ...]) -> Dataset:
         created_by=UserId(row.created_by) if row.created_by is not None else None,
         deletion_due=row.deletion_due,
         is_ready=row.is_ready,
+        kind=Kind(row.kind),
     )
