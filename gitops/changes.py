@@ -1,6 +1,6 @@
 """Edits that are not committed yet: what a change set holds and how it is read. Pure."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from gitops import layout
@@ -50,6 +50,7 @@ class ChangeSet:
 
     def __init__(self) -> None:
         self._edits: dict[RepoPath, Edit] = {}
+        self._replaced: set[RepoPath] = set()
 
     def put(self, path: RepoPath, pointer: Pointer) -> None:
         """Add or replace a data file."""
@@ -80,13 +81,19 @@ class ChangeSet:
     def _set(self, path: RepoPath, edit: Edit) -> None:
         if layout.is_binding(path):
             raise InvalidPathError(f"the path {path!r} is reserved", paths=[path])
-        self._edits.pop(path, None)
+        if isinstance(self._edits.pop(path, None), Remove):
+            self._replaced.add(path)
         self._edits[path] = edit
 
     @property
     def edits(self) -> Mapping[RepoPath, Edit]:
         """The edits by path."""
         return self._edits
+
+    @property
+    def replaced(self) -> Collection[RepoPath]:
+        """The paths that were removed before they were set: a file may take a folder's place there."""
+        return self._replaced
 
     def merges(self) -> Iterator[tuple[RepoPath, Merge]]:
         """Yield the paths whose edits can be joined with a concurrent one."""

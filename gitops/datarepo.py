@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from gitops import trees
 from gitops.changes import ChangeSet, Merge
+from gitops.commit_text import render_commit
 from gitops.differing import Differ
 from gitops.drafting import Draft
 from gitops.errors import (
@@ -24,7 +25,7 @@ from gitops.errors import (
     ReleaseImmutableError,
 )
 from gitops.folders import ReadCaches
-from gitops.gitrepo import HEADS, RELEASES, TAGS, GitRepo, render_commit
+from gitops.gitrepo import HEADS, RELEASES, TAGS, GitRepo
 from gitops.model import (
     ROOT,
     Branch,

@@ -50,6 +50,7 @@ class Draft:
         """
         edits = changes.edits
         self._removed = {path for path, edit in edits.items() if isinstance(edit, Remove)}
+        self._removed.update(changes.replaced)
         for path, edit in edits.items():
             if isinstance(edit, Remove):
                 self._remove(path)

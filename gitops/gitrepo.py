@@ -1,26 +1,19 @@
-"""One bare repository: objects, refs and history through libgit2, upkeep through the git command.
-
-The only importer of pygit2 and GitPython. Users' strings never reach a command line: refs arrive
-parsed, and only full names and ids built here are passed on.
-"""
+"""One bare repository: objects, refs and history through libgit2. The only importer of pygit2."""
 
 import errno
 import fcntl
 import os
-import re
-import shutil
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
 from itertools import islice
 from pathlib import Path
 
-import git
 import pygit2
 from pygit2.enums import ConfigLevel, ObjectType, Option, ReferenceFilter, SortMode
 
+from gitops.commit_text import message_text, name_and_email, read_person
 from gitops.errors import (
     IntegrityError,
     NotFoundError,
@@ -75,15 +68,11 @@ GIT_ENVIRONMENT: Mapping[str, str] = {
     "HOME": os.devnull,
 }
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-_UNSAFE_IN_NAME = re.compile(r"[<>\n\r\0]")
 # What libgit2 raises where a ref exists, moved, is locked, or lies below or above another one.
 _REF_FAILURES = (pygit2.GitError, KeyError, ValueError, OSError)
 _MAX_IDLE_HANDLES = 16
-_GENERATION = "cairn-generation"
-_DAY_MIN = 24 * 60
-_LAST_MOMENT = int(datetime(9999, 12, 30, tzinfo=UTC).timestamp())
-_STALE_LOCK = timedelta(minutes=10)
-_STALE_QUARANTINE = timedelta(days=1)
+GENERATION = "cairn-generation"
+"""Touched by upkeep that removes packs, so that handles on the old ones are let go."""
 
 
 def prepare_libgit2() -> None:
@@ -162,7 +151,7 @@ class GitRepo:
     def _generation(self) -> int:
         """Upkeep that removes packs touches a file, so that handles on the old packs are let go."""
         try:
-            return (self.path / _GENERATION).stat().st_mtime_ns
+            return (self.path / GENERATION).stat().st_mtime_ns
         except FileNotFoundError:
             return 0
 
@@ -346,7 +335,7 @@ class GitRepo:
         with self._handle() as handle:
             try:
                 handle.references.create(RELEASES + name, target, force=True)
-                handle.create_tag(name, target, ObjectType.COMMIT, _signature(tagger), _message(notes))
+                handle.create_tag(name, target, ObjectType.COMMIT, _signature(tagger), message_text(notes))
             except _REF_FAILURES as error:
                 raise RefExistsError(f"the tag {name!r}, or a part of its name, exists already") from error
 
@@ -387,7 +376,7 @@ class GitRepo:
             except (pygit2.GitError, KeyError, ValueError):
                 return False
 
-    # Locking and upkeep
+    # Locking
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -403,77 +392,6 @@ class GitRepo:
         finally:
             os.close(descriptor)
 
-    def sweep_stale_locks(self, *, now: datetime, older_than: timedelta = _STALE_LOCK) -> list[str]:
-        """Remove ``*.lock`` files and unfinished packs that a killed process left; return their names."""
-        swept = []
-        with self.lock():
-            for path in (
-                *self.path.glob("*.lock"),
-                *(self.path / "refs").rglob("*.lock"),
-                *(self.path / "objects" / "pack").glob("tmp_*"),
-            ):
-                if path.name == "cairn.lock":
-                    continue
-                try:
-                    age = now - datetime.fromtimestamp(path.stat().st_mtime, UTC)
-                except FileNotFoundError:
-                    continue
-                if age > older_than:
-                    path.unlink(missing_ok=True)
-                    swept.append(path.name)
-        return swept + self._sweep_quarantines(now)
-
-    def _sweep_quarantines(self, now: datetime) -> list[str]:
-        """A push in progress does not touch its folder, so only a day proves that it is over."""
-        swept = []
-        for path in (self.path / "objects").glob("tmp_objdir-*"):
-            try:
-                age = now - datetime.fromtimestamp(path.stat().st_mtime, UTC)
-            except FileNotFoundError:
-                continue
-            if age > _STALE_QUARANTINE:
-                shutil.rmtree(path, ignore_errors=True)
-                swept.append(path.name)
-        return swept
-
-    def pack_count(self) -> int:
-        """Return how many packs there are: what reads slow down with."""
-        return sum(1 for _ in (self.path / "objects" / "pack").glob("*.pack"))
-
-    def maintain(self, *, timeout_s: int) -> None:
-        """Join packs geometrically and refresh the indexes over packs and commits; loses nothing."""
-        self.run("repack", "-d", "--geometric=2", "--write-midx", "--quiet", timeout_s=timeout_s)
-        self.run(
-            "commit-graph", "write", "--reachable", "--changed-paths", "--no-progress", timeout_s=timeout_s
-        )
-        with self.lock():
-            self.run("pack-refs", "--all", timeout_s=timeout_s)
-        (self.path / _GENERATION).touch()
-
-    def verify(self, *, timeout_s: int) -> list[str]:
-        """Return what ``git fsck --strict`` finds wrong, a line each."""
-        command = git.Git(str(self.path))
-        _, out, err = command.execute(
-            ["git", "--git-dir", str(self.path), "fsck", "--strict", "--no-dangling", "--no-progress"],
-            env=dict(GIT_ENVIRONMENT), with_extended_output=True, with_exceptions=False,
-            kill_after_timeout=timeout_s,
-        )  # fmt: skip
-        return [line for line in f"{out}\n{err}".splitlines() if line.strip()]
-
-    def run(self, *arguments: str, timeout_s: int) -> str:
-        """Run one git command on this repository with the hardened environment."""
-        command = git.Git(str(self.path))
-        try:
-            return str(
-                command.execute(
-                    ["git", "--git-dir", str(self.path), *arguments],
-                    env=dict(GIT_ENVIRONMENT),
-                    kill_after_timeout=timeout_s,
-                )
-            )
-        except git.GitCommandError as error:
-            raise UnavailableError(f"git {arguments[0]} failed with status {error.status}") from error
-
 
 _KINDS: Mapping[ObjectType, str] = {
     ObjectType.COMMIT: "commit",
@@ -483,42 +401,13 @@ _KINDS: Mapping[ObjectType, str] = {
 }
 
 
-def render_commit(
-    *, tree: TreeId, parents: Sequence[CommitId], author: Signature, committer: Signature, message: str
-) -> bytes:
-    """Return the bytes of a commit object."""
-    lines = [f"tree {tree}", *(f"parent {parent}" for parent in parents)]
-    lines += [f"author {_person(author)}", f"committer {_person(committer)}", "", _message(message)]
-    return "\n".join(lines).encode(errors="replace")
-
-
-def _message(text: str) -> str:
-    """Return a text as git stores it: no NUL, one final newline, nothing that UTF-8 cannot hold."""
-    return text.replace("\0", "").encode(errors="replace").decode().rstrip() + "\n"
-
-
-def _person(signature: Signature) -> str:
-    name = _UNSAFE_IN_NAME.sub(" ", signature.name).strip(" .,:;\"'") or "unknown"
-    email = _UNSAFE_IN_NAME.sub("", signature.email).strip()
-    offset = signature.when.utcoffset() or timedelta()
-    minutes = int(offset.total_seconds() // 60)
-    sign = "-" if minutes < 0 else "+"
-    zone = f"{sign}{abs(minutes) // 60:02d}{abs(minutes) % 60:02d}"
-    return f"{name} <{email}> {max(0, int(signature.when.timestamp()))} {zone}"
-
-
 def _signature(signature: Signature) -> pygit2.Signature:
-    name = _message(_UNSAFE_IN_NAME.sub(" ", signature.name)).strip(" .,:;\"'\n") or "unknown"
-    email = _message(_UNSAFE_IN_NAME.sub("", signature.email)).strip() or "unknown"
+    name, email = name_and_email(signature)
     return pygit2.Signature(name, email, max(0, int(signature.when.timestamp())), 0)
 
 
 def _read_signature(found: pygit2.Signature) -> Signature:
-    """Pushed commits may carry anything: texts in no encoding, zones of four days, the year 10^9."""
-    name, email = (raw.decode(errors="replace") for raw in (found.raw_name, found.raw_email))
-    zone = timezone(timedelta(minutes=found.offset)) if abs(found.offset) < _DAY_MIN else UTC
-    when = datetime.fromtimestamp(min(max(found.time, 0), _LAST_MOMENT), zone)
-    return Signature(name, email, when)
+    return read_person(found.raw_name, found.raw_email, found.time, found.offset)
 
 
 def _commit(found: pygit2.Commit) -> Commit:

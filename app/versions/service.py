@@ -31,7 +31,7 @@ from app.versions.intake import (
     take,
 )
 from app.versions.models import Claim, Comparison, FileAction, Stats, Version, Written
-from gitops import layout
+from gitops import layout, upkeep
 from gitops.cache import ImmutableCache
 from gitops.changes import ChangeSet
 from gitops.errors import EditConflictError, InvalidError, NothingToCommitError, RefMovedError
@@ -473,14 +473,14 @@ class VersionService:
     def after_commit(self, dataset: DatasetId) -> None:
         """Keep reads flat: join packs once enough of them have piled up."""
         opened = self._datasets.open_for_upkeep(dataset)
-        if opened.repo.git.pack_count() >= _PACKS_BEFORE_MAINTENANCE:
+        if upkeep.pack_count(opened.repo.git) >= _PACKS_BEFORE_MAINTENANCE:
             self._jobs.enqueue(None, MAINTAIN, str(dataset), {"dataset": dataset})
 
     def maintain(self, dataset: DatasetId) -> None:
         """Run git's upkeep on one dataset's repository."""
         opened = self._datasets.open_for_upkeep(dataset)
-        opened.repo.git.sweep_stale_locks(now=self._clock())
-        opened.repo.git.maintain(timeout_s=self._git_timeout_s * 10)
+        upkeep.sweep_stale_locks(opened.repo.git, now=self._clock())
+        upkeep.maintain(opened.repo.git, timeout_s=self._git_timeout_s * 10)
 
 
 class RevertConflictError(InvalidError):

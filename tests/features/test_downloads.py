@@ -10,8 +10,9 @@ from app.downloads.models import ArchiveContent, ArchiveKind, FilesGoneError
 from app.downloads.service import ArchiveRequest
 from gitops import trees
 from gitops.changes import ChangeSet
+from gitops.commit_text import render_commit
 from gitops.errors import IntegrityError
-from gitops.gitrepo import HEADS, render_commit
+from gitops.gitrepo import HEADS
 from gitops.model import Pointer, RefName, RepoPath, Signature
 from gitops.objects import digest
 from gitops.packs import PackWriter

@@ -10,9 +10,10 @@ from pathlib import Path
 from gitops import layout, pointers, trees
 from gitops.cache import ImmutableCache
 from gitops.changes import ChangeSet
+from gitops.commit_text import render_commit
 from gitops.datarepo import DataRepo, Landed
 from gitops.folders import ReadCaches
-from gitops.gitrepo import HEADS, GitRepo, render_commit
+from gitops.gitrepo import HEADS, GitRepo
 from gitops.model import CommitId, Md5, Pointer, RefName, RepoPath, Signature, TreeId, parse_path
 from gitops.objects import LocalStore, digest
 from gitops.packs import PackWriter

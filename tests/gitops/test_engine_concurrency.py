@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from repositories import MAIN, change_set, files, fsck, git, land, open_repo, path, store, tracked_by_git
 
+from gitops import upkeep
 from gitops.changes import ChangeSet
 from gitops.datarepo import DataRepo
 from gitops.errors import EditConflictError
@@ -158,16 +159,16 @@ def test_upkeep_disturbs_neither_readers_nor_writers(repo: DataRepo) -> None:
     def maintain() -> None:
         try:
             for _ in range(6):
-                repo.git.maintain(timeout_s=60)
+                upkeep.maintain(repo.git, timeout_s=60)
         finally:
             done.set()
 
     assert at_once(read, read, write, maintain) == []
     assert len(files(repo)) == 301 + 30
     assert fsck(repo) == []
-    repo.git.maintain(timeout_s=60)
-    assert repo.git.pack_count() <= 3
-    assert repo.git.verify(timeout_s=60) == []
+    upkeep.maintain(repo.git, timeout_s=60)
+    assert upkeep.pack_count(repo.git) <= 3
+    assert upkeep.verify(repo.git, timeout_s=60) == []
 
 
 def test_branches_may_come_and_go_while_others_list_them(repo: DataRepo) -> None:
@@ -188,7 +189,7 @@ def test_branches_may_come_and_go_while_others_list_them(repo: DataRepo) -> None
             repo.tags()
             repo.git.kept_heads()
 
-    assert at_once(churn, look, look, lambda: repo.git.maintain(timeout_s=60)) == []
+    assert at_once(churn, look, look, lambda: upkeep.maintain(repo.git, timeout_s=60)) == []
 
 
 def repo_name(number: int) -> RefName:
@@ -204,8 +205,11 @@ def test_a_stale_lock_is_swept_and_a_fresh_one_is_not(repo: DataRepo) -> None:
     for one in (stale, unfinished):
         one.write_bytes(b"")
     now = datetime.now(UTC)
-    assert repo.git.sweep_stale_locks(now=now) == []
-    assert sorted(repo.git.sweep_stale_locks(now=now + timedelta(hours=1))) == ["main.lock", unfinished.name]
+    assert upkeep.sweep_stale_locks(repo.git, now=now) == []
+    assert sorted(upkeep.sweep_stale_locks(repo.git, now=now + timedelta(hours=1))) == [
+        "main.lock",
+        unfinished.name,
+    ]
     assert not stale.exists()
     land(repo, {"a": "1"})
 
@@ -213,7 +217,9 @@ def test_a_stale_lock_is_swept_and_a_fresh_one_is_not(repo: DataRepo) -> None:
 def test_a_restart_may_sweep_at_once(repo: DataRepo) -> None:
     (repo.git.path / "packed-refs.lock").write_bytes(b"")
     now = datetime.now(UTC) + timedelta(seconds=5)
-    assert repo.git.sweep_stale_locks(now=now, older_than=timedelta(seconds=1)) == ["packed-refs.lock"]
+    assert upkeep.sweep_stale_locks(repo.git, now=now, older_than=timedelta(seconds=1)) == [
+        "packed-refs.lock"
+    ]
 
 
 WRITER = """
@@ -263,7 +269,7 @@ def test_what_a_killed_writer_acknowledged_is_there_and_nothing_is_half(
         found = _killed_after(tmp_path, f"k{number}", 1 + chance.randrange(4), chance.random() * 0.02)
         assert found
         acknowledged += found
-        repo.git.sweep_stale_locks(now=datetime.now(UTC) + timedelta(hours=1))
+        upkeep.sweep_stale_locks(repo.git, now=datetime.now(UTC) + timedelta(hours=1))
     assert fsck(repo) == []
     log = set(git(repo, "rev-list", "main").split())
     assert {commit for commit, _ in acknowledged} <= log

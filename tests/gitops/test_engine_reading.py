@@ -8,7 +8,7 @@ from itertools import islice
 import pytest
 from repositories import MAIN, Foreign, by, files, git, land, open_repo, path, pointer, store
 
-from gitops import trees
+from gitops import trees, upkeep
 from gitops.changes import ChangeSet
 from gitops.counting import MAX_WALK_DEPTH
 from gitops.datarepo import DataRepo
@@ -454,7 +454,7 @@ def test_a_snapshot_stays_what_it_was(repo: DataRepo) -> None:
     """Promise D4: a pinned version answers the same for ever."""
     snapshot = repo.at()
     land(repo, {"a": "1", "README.md": None})
-    repo.git.maintain(timeout_s=60)
+    upkeep.maintain(repo.git, timeout_s=60)
     assert names(snapshot) == ["README.md"]
     assert snapshot.read(path("README.md")) == b"# Cells\n"
     assert trees.tree_id(snapshot.tree_oid) == snapshot.commit.tree
@@ -477,11 +477,11 @@ def test_permanent_links_answer_the_same_after_every_operation(repo: DataRepo) -
         lambda: repo.tag(RefName("v1"), third, author=by(), notes="x"),
         lambda: repo.delete_tag(RefName("v1")),
         lambda: repo.delete_branch(side),
-        lambda: repo.git.maintain(timeout_s=60),
+        lambda: upkeep.maintain(repo.git, timeout_s=60),
         lambda: git(repo, "gc", "--quiet", "--prune=now"),
     ]
     for operation in operations:
         operation()
         assert {commit: files(repo, commit) for commit in links} == links
         assert {commit: files(open_repo(repo.git.path.parent), commit) for commit in links} == links
-    assert repo.git.verify(timeout_s=60) == []
+    assert upkeep.verify(repo.git, timeout_s=60) == []

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gitops import upkeep
 from gitops.gitrepo import HEADS, KEPT, RELEASES
 from gitops.model import CommitId, Md5, Pointer
 from gitops.objects import digest
@@ -42,9 +43,9 @@ def pointer(md5: str, name: str, *, size: int | None = 3, more: str = "") -> str
 
 def refused(server: Server, work: Clone, *arguments: str) -> str:
     """Push, and return what was said once it is certain that nothing moved."""
-    before = server.repo.run("for-each-ref", timeout_s=10)
+    before = upkeep.run(server.repo, "for-each-ref", timeout_s=10)
     said = work.push(*(arguments or ("main",)))
-    assert server.repo.run("for-each-ref", timeout_s=10) == before
+    assert upkeep.run(server.repo, "for-each-ref", timeout_s=10) == before
     assert "remote rejected" in said
     return said
 
@@ -328,13 +329,13 @@ def test_only_twenty_reasons_are_shown(server: Server, work: Clone) -> None:
 
 
 def test_nothing_refused_stays_behind(server: Server, work: Clone) -> None:
-    packs = server.repo.pack_count()
+    packs = upkeep.pack_count(server.repo)
     work.write("x.jpg.dvc", pointer(ABSENT, "x.jpg"))
     work.commit()
 
     refused(server, work)
 
-    assert server.repo.pack_count() == packs
+    assert upkeep.pack_count(server.repo) == packs
     assert not list((server.repo.path / "objects").glob("tmp_objdir*"))
 
 

@@ -13,7 +13,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from gitops import smart_http
+from gitops import smart_http, upkeep
 from gitops.changes import ChangeSet
 from gitops.errors import InvalidError, RefNotFoundError
 from gitops.gitrepo import HEADS, KEPT
@@ -103,8 +103,17 @@ def test_hidden_refs_are_not_shown(server: Server, work: Clone) -> None:
 
 def test_a_commit_that_never_was_a_version_cannot_be_fetched_by_id(server: Server, work: Clone) -> None:
     tree = work.out("rev-parse", "HEAD^{tree}")
-    hidden = server.repo.run(
-        "-c", "user.name=x", "-c", "user.email=x", "commit-tree", tree, "-m", "lost", timeout_s=10
+    hidden = upkeep.run(
+        server.repo,
+        "-c",
+        "user.name=x",
+        "-c",
+        "user.email=x",
+        "commit-tree",
+        tree,
+        "-m",
+        "lost",
+        timeout_s=10,
     ).strip()
 
     said = work.git("-c", "protocol.version=2", "fetch", "origin", hidden, check=False)
@@ -135,7 +144,7 @@ def test_concurrent_pushes_to_one_branch_lose_nothing(server: Server, tmp_path: 
 
     names = {entry.name for entry in server.data.at(MAIN).list(ROOT).entries}
     assert {f"{mine.path.name}.md" for mine in clones} <= names
-    assert server.repo.verify(timeout_s=30) == []
+    assert upkeep.verify(server.repo, timeout_s=30) == []
 
 
 def test_pushes_and_commits_of_the_service_lose_nothing(server: Server, work: Clone) -> None:
@@ -164,7 +173,7 @@ def test_a_push_beyond_the_limit_is_refused_and_leaves_nothing(server: Server, w
 
     assert "pack exceeds maximum allowed size" in said
     assert server.repo.branch(MAIN) == before
-    assert server.repo.pack_count() == 1
+    assert upkeep.pack_count(server.repo) == 1
 
 
 def test_a_push_that_ends_early_moves_nothing(server: Server) -> None:
@@ -247,7 +256,7 @@ def test_a_missing_hook_is_made_again(server: Server) -> None:
 def test_the_hook_refuses_whoever_pushes_past_the_service(server: Server, work: Clone) -> None:
     work.write("notes.md", "hello\n")
     work.commit()
-    server.repo.run("config", "core.hooksPath", str(server.hooks), timeout_s=10)
+    upkeep.run(server.repo, "config", "core.hooksPath", str(server.hooks), timeout_s=10)
 
     said = work.git("push", str(server.repo.path), "main", check=False)
 
@@ -296,8 +305,8 @@ def test_what_a_killed_push_left_behind_is_swept_after_a_day(server: Server) -> 
     left = server.repo.path / "objects" / "tmp_objdir-incoming-Abc123"
     (left / "pack").mkdir(parents=True)
 
-    assert server.repo.sweep_stale_locks(now=datetime.now(UTC)) == []
-    assert server.repo.sweep_stale_locks(now=datetime.now(UTC) + timedelta(days=2)) == [left.name]
+    assert upkeep.sweep_stale_locks(server.repo, now=datetime.now(UTC)) == []
+    assert upkeep.sweep_stale_locks(server.repo, now=datetime.now(UTC) + timedelta(days=2)) == [left.name]
     assert not left.exists()
 
 
@@ -354,7 +363,7 @@ def test_malformed_lines_of_a_fetch_are_refused(server: Server) -> None:
 
 
 def test_a_fetch_may_not_want_an_unknown_version(server: Server) -> None:
-    hidden = server.repo.run(
+    hidden = upkeep.run(server.repo,
         "-c", "user.name=x", "-c", "user.email=x",
         "commit-tree", "4b825dc642cb6eb9a060e54bf8d69288fbee4904", "-m", "lost", timeout_s=10,
     ).strip()  # fmt: skip
