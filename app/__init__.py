@@ -6,18 +6,27 @@ from pathlib import Path
 from flask import Flask
 
 from app import web
+from app.accounts import admin_pages
 from app.accounts import api as accounts_api
 from app.accounts import pages as accounts_pages
+from app.accounts.models import RESERVED_NAMES
 from app.config import Config
 from app.datasets import api as datasets_api
+from app.datasets import pages as datasets_pages
+from app.datasets import settings_pages
 from app.doors import dvc, git_http
 from app.downloads import api as downloads_api
+from app.downloads import pages as downloads_pages
 from app.downloads import tree_api
 from app.namespaces import api as namespaces_api
+from app.namespaces import pages as namespaces_pages
 from app.services import Services, build
 from app.storage_sites import api as storage_sites_api
+from app.storage_sites import pages as storage_sites_pages
 from app.versions import api as versions_api
-from app.versions import content_api, uploads_api
+from app.versions import change_pages, content_api, uploads_api
+from app.versions import pages as versions_pages
+from app.web import admin, routing
 from app.web.context import EXTENSION
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
@@ -34,7 +43,19 @@ API_ROUTES = (
     dvc.routes,
     tree_api.routes,
 )
-PAGES = (accounts_pages.pages,)
+PAGES = (
+    accounts_pages.pages,
+    admin_pages.pages,
+    namespaces_pages.pages,
+    storage_sites_pages.pages,
+    datasets_pages.pages,
+    datasets_pages.namespace_pages,
+    settings_pages.pages,
+    versions_pages.pages,
+    change_pages.pages,
+    downloads_pages.pages,
+    admin.pages,
+)
 
 
 def create_app(config: Config, services: Services | None = None) -> Flask:
@@ -54,6 +75,7 @@ def create_app(config: Config, services: Services | None = None) -> Flask:
         PERMANENT_SESSION_LIFETIME=timedelta(days=config.session_days),
     )
     web.prepare(app, config)
+    routing.add_page_converters(app, RESERVED_NAMES)
     web.add_service_routes(app)
     for routes in API_ROUTES:
         routes.register(app)

@@ -1,15 +1,16 @@
 """HTML routes of accounts for administrators."""
 
-from flask import Response, request, url_for
+from flask import Blueprint, Response, request, url_for
 
 from app.access import UserId
-from app.accounts.pages import pages
 from app.accounts.views import UserDraft, UsersPage
 from app.errors import AppError
 from app.web.context import actor, services
 from app.web.cursors import number_of
 from app.web.guards import Role, require
 from app.web.rendering import FormFault, page, see_other
+
+pages = Blueprint("accounts_admin", __name__)
 
 _ROWS = 100
 
@@ -43,7 +44,7 @@ def create_user() -> Response:
     except AppError as error:
         require(Role.ADMIN, is_change=True)
         return _users_page(draft, FormFault.of(error))
-    return see_other(url_for("accounts.users"), f"The account {user.username} was created.")
+    return see_other(url_for("accounts_admin.users"), f"The account {user.username} was created.")
 
 
 @pages.post("/admin/users/<username>/state")
@@ -52,7 +53,7 @@ def set_user_state(username: str) -> Response:
     is_blocked = request.form.get("state") == "blocked"
     user = services().accounts.set_blocked(actor(), username, is_blocked=is_blocked)
     done = "blocked; sessions and tokens have ended" if is_blocked else "let in again"
-    return see_other(url_for("accounts.users"), f"{user.username} was {done}.")
+    return see_other(url_for("accounts_admin.users"), f"{user.username} was {done}.")
 
 
 def _users_page(draft: UserDraft | None = None, fault: FormFault | None = None) -> Response:

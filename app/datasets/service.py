@@ -384,12 +384,12 @@ class DatasetService:
         dataset_id: DatasetId,
         author: Signature | None = None,
         *,
-        files: Mapping[RepoPath, bytes] | None = None,
+        files: Callable[[Dataset], Mapping[RepoPath, bytes]] | None = None,
         message: str = "Create dataset",
     ) -> Dataset:
         """Give a registered dataset its repository; repeating it changes nothing.
 
-        ``files`` are added to those of every first commit, or stand in their place.
+        ``files`` returns what is added to every first commit, or stands in the place of its files.
         """
         with self._database.reading() as connection:
             dataset = store.find_by_id(connection, dataset_id)
@@ -401,11 +401,20 @@ class DatasetService:
         GitRepo.create(self.repository_path(dataset.id), branch=dataset.default_branch)
         opened = self._opened(dataset, Actor(), AccessLevel.OWNER)
         first = layout.first_files(self._record(dataset), name=dataset.name, description=dataset.description)
-        first |= files or {}
+        first |= files(dataset) if files else {}
         opened.repo.start(first, author=author or self.service_signature(), message=message)
         with self._database.transaction() as connection:
             store.update_dataset(connection, dataset.id, {"is_ready": True})
         return replace(dataset, is_ready=True)
+
+    def abandon_creation(self, dataset_id: DatasetId) -> None:
+        """Take a registration back whose creation can never be finished; a finished one stays."""
+        with self._database.transaction() as connection:
+            found = store.find_by_id(connection, dataset_id)
+            if found is None or found.is_ready or found.deletion_due:
+                return
+            store.delete_dataset(connection, dataset_id)
+        shutil.rmtree(self.repository_path(dataset_id), ignore_errors=True)
 
     def _home(self, actor: Actor, namespace: int | str | None) -> Namespace:
         try:

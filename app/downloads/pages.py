@@ -100,14 +100,18 @@ def file(namespace: str, name: str, path: str) -> Response:
     at = services().downloads.at(actor(), f"{namespace}/{name}", request.args.get("ref"))
     entry = at.snapshot.entry(parse_path(path))
     if entry.kind is EntryKind.FOLDER:
-        where = {"namespace": namespace, "name": name, "path": entry.path}
-        return see_other(url_for("reading.files", ref=request.args.get("ref"), **where))
+        return see_other(
+            url_for(
+                "reading.files", namespace=namespace, name=name, path=entry.path, ref=request.args.get("ref")
+            )
+        )
     return page("downloads/file.html", _file_page(at, entry))
 
 
 def _file_page(at: Pinned, entry: Entry) -> FilePage:
     bar = VersionBar.of(at)
-    size, md5 = entry.size, entry.pointer.md5 if entry.pointer else None
+    size = entry.size
+    md5: str | None = entry.pointer.md5 if entry.pointer else None
     sha256 = text = trouble = None
     try:
         download = services().downloads.file(actor(), at.opened.dataset.id, entry.path, at.commit)
@@ -167,15 +171,21 @@ def _readme_path(at: Pinned) -> RepoPath | None:
 
 def _readme(at: Pinned, path: RepoPath, bar: VersionBar) -> Markup | None:
     text = at.snapshot.read(path)[: MAX_README_CHARACTERS * 4].decode(errors="replace")
-    where = {"namespace": at.opened.dataset.namespace_path, "name": at.opened.dataset.path}
+    dataset = at.opened.dataset
 
     def picture(inside: str) -> str | None:
         if media_type(inside) not in RASTER:
             return None
-        return f"/api/v1/datasets/{at.opened.dataset.id}/files/{quote(inside)}?ref={at.commit}&redirect=0"
+        return f"/api/v1/datasets/{dataset.id}/files/{quote(inside)}?ref={at.commit}&redirect=0"
 
     def link(inside: str) -> str:
-        return url_for("reading.files", path=inside, ref=bar.query_ref, **where)
+        return url_for(
+            "reading.files",
+            namespace=dataset.namespace_path,
+            name=dataset.path,
+            path=inside,
+            ref=bar.query_ref,
+        )
 
     return render_readme(text, Addresses(link, picture))
 
@@ -209,4 +219,3 @@ def _is_countable(entry: Entry) -> bool:
 
 def _folders_first(rows: tuple[FileRow, ...]) -> tuple[FileRow, ...]:
     return tuple(sorted(rows, key=lambda row: not row.is_folder))
-

@@ -28,6 +28,8 @@ from app.namespaces.models import (
     may_manage_member,
 )
 
+_HOMES_SHOWN = 1000
+
 
 class Contents(Protocol):
     """What lies in a namespace; features to the right know."""
@@ -119,6 +121,22 @@ class NamespaceService:
         """Return the namespaces that an actor may see, by id."""
         with self._database.reading() as connection:
             return store.visible(connection, actor, after=after, limit=limit, search=search)
+
+    def homes(self, actor: Actor) -> Sequence[Namespace]:
+        """Return the namespaces in which an actor may create datasets, the personal one first."""
+        with self._database.reading() as connection:
+            levels = self.levels_of_user(connection, actor.user)
+            found = store.visible(connection, actor, after=NamespaceId(0), limit=_HOMES_SHOWN)
+        mine = [
+            namespace
+            for namespace in found
+            if allows(
+                actor,
+                Action.WRITE,
+                effective_level(actor, levels.get(namespace.id, AccessLevel.NONE), namespace.visibility),
+            )
+        ]
+        return sorted(mine, key=lambda home: (home.path != actor.username, home.path.casefold()))
 
     def create(
         self, actor: Actor, *, path: str, name: str, visibility: Visibility, description: str = ""

@@ -1,15 +1,12 @@
 """JSON routes that change content: each request is exactly one commit."""
 
-from collections.abc import Iterator
-from itertools import islice
-
 from flask import Response, request
 
 from app.datasets.models import ObjectFacts
 from app.datasets.pool import chunks_of
 from app.datasets.schemas import DatasetPath
-from app.errors import BadRequestError
 from app.versions import shapes
+from app.versions.forms import files_of_form
 from app.versions.models import Written
 from app.versions.schemas import (
     DeleteQuery,
@@ -25,11 +22,10 @@ from app.web.api import ApiBlueprint, json_answer
 from app.web.bodies import raw_body
 from app.web.caching import edit_condition_holds
 from app.web.context import actor, services
-from app.web.multipart_stream import Part, multipart_parts
+from app.web.multipart_stream import multipart_parts
 from gitops.model import RepoPath, parse_path
 
 routes = ApiBlueprint("content", tag="Changing content")
-_FILE_PARTS = frozenset({"files", "file", "files[]"})
 
 
 @routes.put(
@@ -68,7 +64,7 @@ def put_file(path: FilePath, query: WriteQuery) -> Response:
 def post_files(path: DatasetPath) -> Response:
     """Send a form with `files` (each with its relative path as file name), `folder`, `message`, `branch`."""
     form = FormUpload()
-    services().versions.put_form(actor(), path.dataset, form, _files_of_form(form))
+    services().versions.put_form(actor(), path.dataset, form, files_of_form(form, multipart_parts()))
     assert form.written is not None
     created = set(form.written.created)
     rows = [{**_file(where, facts), "created": where in created} for where, facts in form.stored]
@@ -117,32 +113,6 @@ def post_commit(path: DatasetPath, body: NewCommit) -> Response:
     answer = {**shapes.version(version), **_written(written)}
     location = f"/api/v1/datasets/{opened.dataset.id}/commits/{written.commit}"
     return json_answer(answer, 201, {"X-Commit-Id": written.commit, "Location": location})
-
-
-def _files_of_form(form: FormUpload) -> Iterator[Incoming]:
-    """Yield the files of the form as they arrive; fields may come before, between or after them."""
-    for part in multipart_parts():
-        if part.filename is None:
-            _take_field(form, part)
-        elif part.name in _FILE_PARTS:
-            if part.filename:
-                yield Incoming(RepoPath(part.filename), part.chunks)
-        else:
-            raise BadRequestError(f"the file part {part.name!r} is not called 'files'")
-
-
-def _take_field(form: FormUpload, part: Part) -> None:
-    if part.name == "folder":
-        form.folder = parse_path(part.text())
-    elif part.name == "message":
-        form.message = part.text() or None
-    elif part.name == "branch":
-        form.branch = shapes.branch_of(part.text())
-    elif part.name in _FILE_PARTS:
-        raise BadRequestError("a file part needs a file name (curl -F files=@name)")
-    else:
-        for _ in islice(part.chunks, None):
-            pass
 
 
 def _condition(parent_commit: str | None) -> Condition:

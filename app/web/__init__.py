@@ -4,7 +4,7 @@ from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app.config import Config
-from app.web import assets, health, idempotency, observing, problems, reference, routing, security
+from app.web import assets, health, idempotency, observing, problems, reference, rendering, routing, security
 
 
 def prepare(app: Flask, config: Config) -> None:
@@ -25,6 +25,7 @@ def prepare(app: Flask, config: Config) -> None:
     security.install(app)
     idempotency.install(app)
     assets.install(app)
+    rendering.install(app)
     problems.install(app)
 
 

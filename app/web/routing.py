@@ -1,7 +1,10 @@
 """URL converters: a dataset by id or full path, and the rest of a path as it is."""
 
+from collections.abc import Collection
+from typing import ClassVar
+
 from flask import Flask
-from werkzeug.routing import BaseConverter
+from werkzeug.routing import BaseConverter, ValidationError
 
 
 class DatasetConverter(BaseConverter):
@@ -22,6 +25,40 @@ class AnyPathConverter(BaseConverter):
     regex = r"[\s\S]*"
     part_isolating = False
     weight = 300
+
+
+class SlugConverter(BaseConverter):
+    """A dataset's name in the address of its page; ``<name>.git`` belongs to git."""
+
+    regex = r"[A-Za-z_][A-Za-z0-9_.-]*"
+    weight = 110
+
+    def to_python(self, value: str) -> str:
+        """Return the name. Raises ValidationError for what git asks for."""
+        if value.casefold().endswith(".git"):
+            raise ValidationError
+        return value
+
+
+class NamespaceConverter(BaseConverter):
+    """A namespace in the address of a page: never one of the service's own first segments."""
+
+    regex = r"[A-Za-z][A-Za-z0-9_.-]*"
+    weight = 120
+    reserved: ClassVar[frozenset[str]] = frozenset()
+
+    def to_python(self, value: str) -> str:
+        """Return the name. Raises ValidationError for a reserved one."""
+        if value.casefold() in self.reserved:
+            raise ValidationError
+        return value
+
+
+def add_page_converters(app: Flask, reserved: Collection[str]) -> None:
+    """Add what the addresses of pages are made of; pages never shadow the ``reserved`` names."""
+    own = type("Namespace", (NamespaceConverter,), {"reserved": frozenset(reserved)})
+    app.url_map.converters["namespace"] = own
+    app.url_map.converters["slug"] = SlugConverter
 
 
 def install(app: Flask) -> None:

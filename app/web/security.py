@@ -10,6 +10,7 @@ from app.web import sessions
 from app.web.context import NOBODY, CredentialSource, Identity, identity, services
 from app.web.guards import CSRF_FIELD
 from app.web.problems import is_machine_address
+from app.web.streamed_forms import is_streamed_form
 
 TOKEN_COOKIE = "tokenGitLab"  # noqa: S105 - a cookie's name
 CSRF_HEADER = "X-CSRF-Token"
@@ -118,6 +119,8 @@ def _refuse_forgery() -> None:
         raise ForbiddenError("the request comes from another site", code="csrf")
     if source is CredentialSource.TOKEN_COOKIE and _is_same_origin():
         return
+    if is_streamed_form() and CSRF_HEADER not in request.headers:
+        return  # the token is the form's first part, and is checked there
     if not sessions.is_csrf_token(_sent_csrf_token()):
         raise ForbiddenError(
             "the form is too old or was not ours; load the page again and repeat", code="csrf"
@@ -155,8 +158,9 @@ def _may_be_same_origin() -> bool:
 
 def _add_headers(response: Response) -> Response:
     headers = response.headers
-    for name, value in HEADERS.items():
-        headers.setdefault(name, value)
+    # One pass over what is there: setdefault for each would search the list every time.
+    present = {name.lower() for name, _ in headers}
+    headers.extend([(name, value) for name, value in HEADERS.items() if name.lower() not in present])
     if services().config.is_https:
         headers.setdefault("Strict-Transport-Security", STRICT_TRANSPORT)
     if request.endpoint != "static":
