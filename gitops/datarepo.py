@@ -9,8 +9,9 @@ import random
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
-from gitops import trees
+from gitops import trees, upkeep
 from gitops.changes import ChangeSet, Merge
 from gitops.commit_text import render_commit
 from gitops.differing import Differ
@@ -49,6 +50,7 @@ from gitops.workbench import Workbench, nodes_at
 _ATTEMPTS = 8
 _NAMED = 5
 _BACK_OFF_S = 0.02
+_LEFT_OVER = timedelta(seconds=1)
 MAX_PREVIEW = 10_000
 
 
@@ -267,6 +269,8 @@ class DataRepo:
                 try:
                     self.git.move_ref(HEADS + branch, commit.id, expected=head.id)
                 except RefMovedError:
+                    # Under our lock nobody is at the branch: git's own lock on it was left by the dead.
+                    upkeep.sweep_under_lock(self.git, now=datetime.now(UTC), older_than=_LEFT_OVER)
                     time.sleep(_BACK_OFF_S * attempt * random.random())  # noqa: S311 - jitter, not a secret
                     continue
                 self._resolver.remember(commit.id)

@@ -157,7 +157,7 @@ class Draft:
             existing = {
                 name.removesuffix(".dvc")
                 for name in names
-                if not self._is_gone(f"{folder}/{name}" if folder else name)
+                if self._stays(f"{folder}/{name}" if folder else name)
             }
             for one, two in trees.twins([*(existing - added), *added]):
                 if one in added or two in added:
@@ -166,6 +166,9 @@ class Draft:
                         f"{one!r} and {two!r}{where} differ only in case; many computers cannot hold both",
                         paths=[f"{folder}/{name}" if folder else name for name in (one, two)],
                     )
+
+    def _stays(self, path: str) -> bool:
+        return path.removesuffix(layout.POINTER_SUFFIX) in self._files or not self._is_gone(path)
 
     def _is_gone(self, path: str) -> bool:
         """Tell whether an edit removes a name of the base, alone or with a folder above it."""

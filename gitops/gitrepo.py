@@ -71,6 +71,7 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 # What libgit2 raises where a ref exists, moved, is locked, or lies below or above another one.
 _REF_FAILURES = (pygit2.GitError, KeyError, ValueError, OSError)
 _MAX_IDLE_HANDLES = 16
+WRITER_LOCK = "cairn.lock"
 GENERATION = "cairn-generation"
 """Touched by upkeep that removes packs, so that handles on the old ones are let go."""
 
@@ -385,7 +386,7 @@ class GitRepo:
         One queue of writers is five times faster than spinning on compare-and-swap, which stays as
         the guard against writers that do not know the lock (git push).
         """
-        descriptor = os.open(self.path / "cairn.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        descriptor = os.open(self.path / WRITER_LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from git import Git, GitCommandError
 
 from gitops.errors import UnavailableError
-from gitops.gitrepo import GENERATION, GIT_ENVIRONMENT, GitRepo
+from gitops.gitrepo import GENERATION, GIT_ENVIRONMENT, WRITER_LOCK, GitRepo
 
 _STALE_LOCK = timedelta(minutes=10)
 _STALE_QUARANTINE = timedelta(days=1)
@@ -18,23 +18,29 @@ _STALE_QUARANTINE = timedelta(days=1)
 
 def sweep_stale_locks(git: GitRepo, *, now: datetime, older_than: timedelta = _STALE_LOCK) -> list[str]:
     """Remove ``*.lock`` files and unfinished packs that a killed process left; return their names."""
-    swept = []
     with git.lock():
-        for path in (
-            *git.path.glob("*.lock"),
-            *(git.path / "refs").rglob("*.lock"),
-            *(git.path / "objects" / "pack").glob("tmp_*"),
-        ):
-            if path.name == "cairn.lock":
-                continue
-            try:
-                age = now - datetime.fromtimestamp(path.stat().st_mtime, UTC)
-            except FileNotFoundError:
-                continue
-            if age > older_than:
-                path.unlink(missing_ok=True)
-                swept.append(path.name)
+        swept = sweep_under_lock(git, now=now, older_than=older_than)
     return swept + _sweep_quarantines(git, now)
+
+
+def sweep_under_lock(git: GitRepo, *, now: datetime, older_than: timedelta) -> list[str]:
+    """Do as ``sweep_stale_locks`` does for a writer that holds the lock: what it meets is left over."""
+    swept = []
+    for path in (
+        *git.path.glob("*.lock"),
+        *(git.path / "refs").rglob("*.lock"),
+        *(git.path / "objects" / "pack").glob("tmp_*"),
+    ):
+        if path.name == WRITER_LOCK:
+            continue
+        try:
+            age = now - datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        except FileNotFoundError:
+            continue
+        if age > older_than:
+            path.unlink(missing_ok=True)
+            swept.append(path.name)
+    return swept
 
 
 def _sweep_quarantines(git: GitRepo, now: datetime) -> list[str]:

@@ -214,6 +214,15 @@ def test_a_stale_lock_is_swept_and_a_fresh_one_is_not(repo: DataRepo) -> None:
     land(repo, {"a": "1"})
 
 
+def test_a_commit_removes_the_lock_of_a_killed_writer(repo: DataRepo) -> None:
+    stale = repo.git.path / "refs" / "heads" / "main.lock"
+    stale.write_bytes(b"")
+    long_ago = datetime.now(UTC).timestamp() - 60
+    os.utime(stale, (long_ago, long_ago))
+    land(repo, {"a": "1"})
+    assert not stale.exists()
+
+
 def test_a_restart_may_sweep_at_once(repo: DataRepo) -> None:
     (repo.git.path / "packed-refs.lock").write_bytes(b"")
     now = datetime.now(UTC) + timedelta(seconds=5)
