@@ -39,7 +39,7 @@ class ActionPlan:
         for action in actions:
             self._apply(action)
         changes = ChangeSet()
-        for path in sorted(self._removed - self._placed.keys()):
+        for path in sorted(self._removed):
             changes.remove(path)
         for path, edit in self._placed.items():
             _put(changes, path, edit)
