@@ -200,13 +200,14 @@ class DatasetService:
             UnavailableError: it is still being created.
             IntegrityError: its content is to change, and the repository contradicts the registry.
         """
-        found, level = self._visible(actor, dataset)
-        if found.deletion_due and not (level >= AccessLevel.OWNER and action in (Action.SEE, Action.OWN)):
-            raise _missing(dataset)
-        self._demand(actor, action, level, found)
-        if not found.is_ready:
-            raise UnavailableError(f"{found.full_path} is still being created; try again in a minute")
-        opened = self._opened(found, actor, level)
+        with self._database.reading():
+            found, level = self._visible(actor, dataset)
+            if found.deletion_due and not (level >= AccessLevel.OWNER and action in (Action.SEE, Action.OWN)):
+                raise _missing(dataset)
+            self._demand(actor, action, level, found)
+            if not found.is_ready:
+                raise UnavailableError(f"{found.full_path} is still being created; try again in a minute")
+            opened = self._opened(found, actor, level)
         if action is Action.WRITE:
             self._refuse_contradiction(opened)
         return opened

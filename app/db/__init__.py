@@ -52,6 +52,7 @@ class Database:
             Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
         self.engine = _create_engine(url, is_sqlite=self._is_sqlite)
         self._writer = threading.Lock()
+        self._here = threading.local()
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -72,9 +73,21 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """Open a connection that sees one consistent state and writes nothing."""
+        """Open a connection that sees one consistent state and writes nothing.
+
+        Inside another reading of the same thread it is that one: several questions of one decision
+        see one state, and cost one connection.
+        """
+        outer: Connection | None = getattr(self._here, "reading", None)
+        if outer is not None:
+            yield outer
+            return
         with _translated(), self.engine.connect() as connection:
-            yield connection
+            self._here.reading = connection
+            try:
+                yield connection
+            finally:
+                self._here.reading = None
 
     def migrate(self) -> None:
         """Bring the schema to the newest version; nothing happens if it is there already."""

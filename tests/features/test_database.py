@@ -112,3 +112,32 @@ def test_concurrent_writers_all_land(database, moments):
 
     with database.reading() as connection:
         assert len(connection.execute(select(moments.c.id)).all()) == 160
+
+
+def test_questions_of_one_decision_see_one_state(database):
+    with database.reading() as outer:
+        before = outer.execute(text("SELECT count(*) FROM users")).scalar_one()
+        thread = threading.Thread(target=_add_user, args=(database,))
+        thread.start()
+        thread.join()
+        with database.reading() as inner:
+            assert inner is outer
+            assert inner.execute(text("SELECT count(*) FROM users")).scalar_one() == before
+    with database.reading() as later:
+        assert later.execute(text("SELECT count(*) FROM users")).scalar_one() == before + 1
+
+
+def _add_user(database):
+    with database.transaction() as connection:
+        connection.execute(
+            insert(metadata.tables["users"]).values(
+                username="late",
+                username_key="late",
+                name="Late",
+                email="late@example.org",
+                is_admin=False,
+                is_blocked=False,
+                session_stamp="x",
+                created_at=datetime.now(UTC),
+            )
+        )
