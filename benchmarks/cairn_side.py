@@ -18,9 +18,9 @@ from benchmarks.measures import Measure, Shell
 from gitops.cache import ImmutableCache
 from gitops.changes import ChangeSet
 from gitops.datarepo import DataRepo
+from gitops.folders import ReadCaches
 from gitops.gitrepo import GitRepo
 from gitops.model import CommitId, RefName, Signature
-from gitops.snapshot import ReadCaches
 
 BIN = Path(sys.executable).parent
 TOKEN = "cairn-benchmark-token-0123456789"

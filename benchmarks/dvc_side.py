@@ -20,18 +20,19 @@ GIT_IDENTITY = {
     "GIT_CONFIG_NOSYSTEM": "1",
 }
 
-# Read a file through dvc's own file system until everything is warm, then time it.
+# Read files through dvc's own file system, all of them once before, so that everything is warm.
 OPEN_WARM = """
-import statistics, sys, time
+import sys, time
 from dvc.api import DVCFileSystem
 fs = DVCFileSystem(sys.argv[1], rev=sys.argv[2])
-taken = []
-for _ in range(12):
+def read(path):
     start = time.perf_counter()
-    with fs.open(sys.argv[3]) as stream:
+    with fs.open(path) as stream:
         stream.read()
-    taken.append(time.perf_counter() - start)
-print(*taken[2:])
+    return time.perf_counter() - start
+for path in sys.argv[3:]:
+    read(path)
+print(*(read(path) for path in sys.argv[3:]))
 """
 
 
@@ -168,9 +169,9 @@ class DvcRepository:
         """``dvc diff`` of two versions; return its seconds."""
         return self.shell.run(BIN / "dvc", "diff", "-q", old, new, cwd=self.work)
 
-    def open_warm(self, path: str, ref: str) -> Measure:
-        """Return the seconds of reading one file through a warm ``DVCFileSystem``, in process."""
-        command = [sys.executable, "-c", OPEN_WARM, str(self.bare), ref, path]
+    def open_warm(self, names: list[str], ref: str) -> Measure:
+        """Return the seconds of reading each file through a warm ``DVCFileSystem``, in process."""
+        command = [sys.executable, "-c", OPEN_WARM, str(self.bare), ref, *names]
         try:
             printed = subprocess.run(
                 command,

@@ -4,12 +4,12 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 
 from benchmarks.cairn_side import Service, write_pointers
 from benchmarks.dvc_side import DvcRepository
-from benchmarks.material import PINNED, change_files, write_files
+from benchmarks.material import PINNED, change_files, paths, write_files
 from benchmarks.measures import Measure, Row, Shell, repeat, side_by_side
 
 RUNS = 3
@@ -113,9 +113,13 @@ def _pinned_rows(bench: Bench, count: int, dataset: int, single: DvcRepository) 
     assert got.read_bytes() == (bench.source(count) / PINNED).read_bytes()
     fetched = repeat(lambda: single.get(f"data/{PINNED}", "v1"), RUNS)
     yield Row("P3", count, "one pinned file of 100 KB, curl process", curl, "dvc get", fetched)
-    requests = bench.service.keep_alive([address] * QUICK_RUNS)
-    warm = single.open_warm(f"data/{PINNED}", "v1")
-    yield Row("P3", count, "the same over keep-alive", requests, "warm DVCFileSystem.open, in process", warm)
+    names = list(islice(paths(count), 0, None, count // QUICK_RUNS))
+    addresses = [f"/datasets/{dataset}/files/{name}?ref=v1" for name in names]
+    bench.service.keep_alive(addresses)
+    requests = bench.service.keep_alive(addresses)
+    warm = single.open_warm([f"data/{name}" for name in names], "v1")
+    operation = "one pinned file of 60 KB, keep-alive, warm"
+    yield Row("P3", count, operation, requests, "DVCFileSystem.open, in process, warm", warm)
 
 
 def _dvc_listing_rows(bench: Bench, count: int, dataset: int, single: DvcRepository) -> Iterator[Row]:
