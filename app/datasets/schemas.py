@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from app.access import AccessLevel, Visibility
+from app.datasets.models import Kind
 from app.web.schemas import AnswerModel, PageQuery, PathModel, RequestModel
 
 
@@ -108,9 +109,10 @@ class Capabilities(AnswerModel):
 
 
 class DatasetBrief(AnswerModel):
-    """A dataset in a list."""
+    """A dataset or project in a list."""
 
     id: int
+    kind: Kind
     name: str
     path: str
     full_path: str
