@@ -201,13 +201,13 @@ class DatasetService:
             IntegrityError: its content is to change, and the repository contradicts the registry.
         """
         with self._database.reading():
-            found, level = self._visible(actor, dataset)
+            found, level, visibility = self._visible(actor, dataset)
             if found.deletion_due and not (level >= AccessLevel.OWNER and action in (Action.SEE, Action.OWN)):
                 raise _missing(dataset)
             self._demand(actor, action, level, found)
             if not found.is_ready:
                 raise UnavailableError(f"{found.full_path} is still being created; try again in a minute")
-            opened = self._opened(found, actor, level)
+            opened = self._opened(found, actor, level, visibility)
         if action is Action.WRITE:
             self._refuse_contradiction(opened)
         return opened
@@ -226,28 +226,32 @@ class DatasetService:
             found = store.find_by_id(connection, dataset)
         if found is None:
             raise _missing(dataset)
-        return self._opened(found, Actor(), AccessLevel.OWNER)
+        return self._opened(found, Actor(), AccessLevel.OWNER, found.visibility)
 
     def all_ids(self) -> list[DatasetId]:
         """Return the ids of all datasets, for upkeep."""
         with self._database.reading() as connection:
             return store.living_ids(connection)
 
-    def _visible(self, actor: Actor, dataset: int | str) -> tuple[Dataset, AccessLevel]:
+    def _visible(self, actor: Actor, dataset: int | str) -> tuple[Dataset, AccessLevel, Visibility]:
         with self._database.reading() as connection:
             if isinstance(dataset, int) or (dataset.isascii() and dataset.isdigit()):
                 found = store.find_by_id(connection, int(dataset)) if _is_id(dataset) else None
             else:
                 namespace, _, path = dataset.rpartition("/")
                 found = store.find_by_path(connection, namespace, path)
-        level = self._level(actor, found) if found else AccessLevel.NONE
-        if found is None or level < AccessLevel.GUEST:
+        if found is None:
             raise _missing(dataset)
-        return found, level
+        level, visibility = self._standing(actor, found)
+        if level < AccessLevel.GUEST:
+            raise _missing(dataset)
+        return found, level, visibility
 
-    def _level(self, actor: Actor, dataset: Dataset) -> AccessLevel:
+    def _standing(self, actor: Actor, dataset: Dataset) -> tuple[AccessLevel, Visibility]:
+        """Return what the actor's level is, and how visible the dataset effectively is."""
+        visibility = self._effective_visibility(dataset)
         own = self._roles.membership(actor, dataset=dataset.id, namespace=dataset.namespace_id)
-        return effective_level(actor, own, self._effective_visibility(dataset))
+        return effective_level(actor, own, visibility), visibility
 
     def _effective_visibility(self, dataset: Dataset) -> Visibility:
         """A namespace that was closed later closes what lies in it."""
@@ -274,7 +278,9 @@ class DatasetService:
             )
         raise ForbiddenError(f"this needs the level {NEEDED[action]} in {dataset.full_path}")
 
-    def _opened(self, dataset: Dataset, actor: Actor, level: AccessLevel) -> OpenDataset:
+    def _opened(
+        self, dataset: Dataset, actor: Actor, level: AccessLevel, visibility: Visibility
+    ) -> OpenDataset:
         pool = None
         if dataset.site_id is not None:
             objects = self._sites.open_store(dataset.site_id, dataset.id)
@@ -285,8 +291,7 @@ class DatasetService:
         repo = DataRepo(
             repository, pool.store if pool else None, self._caches, default_branch=dataset.default_branch
         )
-        is_public = self._effective_visibility(dataset) is Visibility.PUBLIC
-        return OpenDataset(dataset, actor, level, repo, pool, is_public)
+        return OpenDataset(dataset, actor, level, repo, pool, is_public=visibility is Visibility.PUBLIC)
 
     def repository_path(self, dataset: DatasetId) -> Path:
         """Return the folder of a dataset's bare repository."""
@@ -400,7 +405,7 @@ class DatasetService:
             return dataset
         self._forge.create(dataset.full_path, description=dataset.description)
         GitRepo.create(self.repository_path(dataset.id), branch=dataset.default_branch)
-        opened = self._opened(dataset, Actor(), AccessLevel.OWNER)
+        opened = self._opened(dataset, Actor(), AccessLevel.OWNER, dataset.visibility)
         first = layout.first_files(self._record(dataset), name=dataset.name, description=dataset.description)
         first |= files(dataset) if files else {}
         opened.repo.start(first, author=author or self.service_signature(), message=message)
@@ -635,10 +640,10 @@ class DatasetService:
         """
         found: dict[DatasetId, Totals] = {}
         for dataset in datasets:
-            level = self._level(actor, dataset)
+            level, visibility = self._standing(actor, dataset)
             if not allows(actor, Action.READ, level):
                 continue
-            repo = self._opened(dataset, actor, level).repo
+            repo = self._opened(dataset, actor, level, visibility).repo
             head = repo.git.branch(dataset.default_branch)
             found[dataset.id] = repo.snapshot(head).totals() if head else Totals()
         return found

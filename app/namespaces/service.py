@@ -99,7 +99,7 @@ class NamespaceService:
 
     def find(self, connection: Connection, namespace: int) -> Namespace | None:
         """Return a namespace by id for those who passed another gate."""
-        return store.find(connection, str(namespace))
+        return store.find_by_id(connection, namespace)
 
     def levels_of_user(self, connection: Connection, user: UserId | None) -> dict[NamespaceId, AccessLevel]:
         """Return a person's own level in every namespace."""

@@ -59,6 +59,9 @@ _NAMESPACE = [
     namespaces.c.visibility,
     namespaces.c.created_at,
 ]
+# Asked on every request about a dataset: built once, so that only the parameter changes.
+_BY_ID = select(*_NAMESPACE).where(namespaces.c.id == bindparam("id"))
+_BY_PATH = select(*_NAMESPACE).where(namespaces.c.path_key == bindparam("path_key"))
 
 
 def insert_namespace(
@@ -101,8 +104,15 @@ def insert_namespace(
 def find(connection: Connection, address: str) -> Namespace | None:
     """Return a namespace by id (digits) or path, in whatever case."""
     is_id = address.isascii() and address.isdigit() and len(address) < 19  # noqa: PLR2004 - fits in 64 bits
-    condition = namespaces.c.id == int(address) if is_id else namespaces.c.path_key == address.casefold()
-    row = connection.execute(select(*_NAMESPACE).where(condition)).first()
+    if is_id:
+        return find_by_id(connection, int(address))
+    row = connection.execute(_BY_PATH, {"path_key": address.casefold()}).first()
+    return None if row is None else _namespace(row)
+
+
+def find_by_id(connection: Connection, namespace: int) -> Namespace | None:
+    """Return a namespace by id."""
+    row = connection.execute(_BY_ID, {"id": namespace}).first()
     return None if row is None else _namespace(row)
 
 
