@@ -86,9 +86,7 @@ def test_of_two_racing_processes_exactly_one_wins(services, config, alice, sites
     context = multiprocessing.get_context("spawn")
     gate, answers = context.Barrier(2), context.Queue()
     workers = [
-        context.Process(
-            target=_bind_in_process, args=(config.home, alice[0], made.id, site, gate, answers)
-        )
+        context.Process(target=_bind_in_process, args=(config.home, alice[0], made.id, site, gate, answers))
         for site in ("one", "two")
     ]
     for worker in workers:
@@ -208,7 +206,8 @@ def test_no_restore_and_no_revert_brings_another_site_back(services, alice, site
     bound = _text(services, made.id, RECORD)
     services.versions.restore(alice[0], made.id, first, "", branch=None)
     assert _text(services, made.id, RECORD) == bound
-    binding = [commit for commit in repo_of(services, made.id).log(repo_of(services, made.id).head("main"))][1]
+    repo = repo_of(services, made.id)
+    binding = list(repo.log(repo.head("main")))[1]
     assert binding.title.startswith("Bind")
     with pytest.raises(GitopsError):
         services.versions.revert(alice[0], made.id, binding.id, branch=None)

@@ -36,7 +36,9 @@ def test_search_takes_wildcards_for_what_they_are(services, alice, word):
     for number, name in enumerate(["100%", "under_score", "back\\slash", "plain", "Äpfel"]):
         make_dataset(services, alice[0], name, path=f"d{number}", storage_site=None)
     found = _names(services, alice[0], DatasetFilter(search=word))
-    assert found == [name for name in sorted(["100%", "under_score", "back\\slash", "plain", "Äpfel"]) if word in name]
+    assert found == [
+        name for name in sorted(["100%", "under_score", "back\\slash", "plain", "Äpfel"]) if word in name
+    ]
 
 
 @pytest.mark.parametrize("search", ["CELLS", "alice", "two KINDS", "micro", "cells kinds"])
@@ -82,7 +84,12 @@ def test_a_page_is_full_although_a_closed_namespace_hides_rows(services, alice, 
     _group(services, alice, "shut")
     for number in range(4):
         make_dataset(
-            services, alice[0], f"a{number}", namespace="shut", visibility=Visibility.PUBLIC, storage_site=None
+            services,
+            alice[0],
+            f"a{number}",
+            namespace="shut",
+            visibility=Visibility.PUBLIC,
+            storage_site=None,
         )
         make_dataset(services, alice[0], f"b{number}", visibility=Visibility.PUBLIC, storage_site=None)
     with services.database.transaction() as connection:

@@ -61,12 +61,14 @@ def test_nobody_and_a_reading_token_create_nothing(services, alice):
     with pytest.raises(UnauthenticatedError):
         make_dataset(services, Actor())
     with pytest.raises(ForbiddenError):
-        make_dataset(services, Actor(user=alice[0].user, username="alice", scopes=frozenset({Scope.READ_API})))
+        make_dataset(
+            services, Actor(user=alice[0].user, username="alice", scopes=frozenset({Scope.READ_API}))
+        )
 
 
 def test_a_dataset_begins_with_its_card_and_its_identity(services, alice):
     made = make_dataset(services, alice[0], "Größe of Cells", description="Two kinds.")
-    assert made.full_path == "alice/groe-of-cells" or made.full_path == "alice/gro-e-of-cells"
+    assert made.full_path == "alice/groe-of-cells"
     assert contents(services, alice[0], made.id) == {"README.md": "# Größe of Cells\n\nTwo kinds.\n".encode()}
     snapshot = repo_of(services, made.id).at()
     assert f"id: {made.id}\n".encode() in snapshot.read_raw(".cairn/dataset.yaml")
@@ -114,7 +116,24 @@ def test_the_same_path_in_another_namespace_is_free(services, alice, bob):
 
 @pytest.mark.parametrize(
     "path",
-    ["", ".", "..", "-x", "x.git", "x.GIT", "x.lock", "a/b", "a b", "ä", "1", "x.", "x-", "a" * 101, "a\nb", "a\0b"],
+    [
+        "",
+        ".",
+        "..",
+        "-x",
+        "x.git",
+        "x.GIT",
+        "x.lock",
+        "a/b",
+        "a b",
+        "ä",
+        "1",
+        "x.",
+        "x-",
+        "a" * 101,
+        "a\nb",
+        "a\0b",
+    ],
 )
 def test_a_path_that_cannot_stand_in_an_address_is_refused(services, alice, path):
     with pytest.raises(ValidationError):
