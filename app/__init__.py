@@ -20,6 +20,7 @@ from app.downloads import pages as downloads_pages
 from app.downloads import tree_api
 from app.namespaces import api as namespaces_api
 from app.namespaces import pages as namespaces_pages
+from app.projects import api as projects_api
 from app.services import Services, build
 from app.storage_sites import api as storage_sites_api
 from app.storage_sites import pages as storage_sites_pages
@@ -39,6 +40,7 @@ API_ROUTES = (
     content_api.routes,
     uploads_api.routes,
     downloads_api.routes,
+    projects_api.routes,
     git_http.routes,
     dvc.routes,
     tree_api.routes,

@@ -14,6 +14,8 @@ from app.db import Database, replies
 from app.downloads.service import DownloadService
 from app.jobs import Handler, Jobs, open_queue, ping_queue
 from app.namespaces.service import NamespaceService
+from app.projects import service as projects_service
+from app.projects.service import ProjectService
 from app.storage_sites.service import SiteService
 from app.vault import Keyring, Vault, load_keyring
 from app.versions import service as versions_service
@@ -46,6 +48,7 @@ class Services:
     uploads: UploadService
     lookup: LookupService
     downloads: DownloadService
+    projects: ProjectService
     probes: Mapping[str, Probe]
 
     def close(self) -> None:
@@ -98,6 +101,11 @@ def build(config: Config, *, clock: Callable[[], datetime] = utc_now) -> Service
     uploads = UploadService(
         datasets=datasets, versions=versions, database=database, clock=clock, days=config.upload_days
     )
+    downloads = DownloadService(datasets)
+    projects = ProjectService(
+        config=config, database=database, datasets=datasets, downloads=downloads, clock=clock
+    )
+    jobs.register(projects_service.CREATE, _for_dataset(projects.finish_creation))
     _connect_jobs(
         jobs,
         datasets,
@@ -122,7 +130,8 @@ def build(config: Config, *, clock: Callable[[], datetime] = utc_now) -> Service
         versions=versions,
         uploads=uploads,
         lookup=LookupService(datasets),
-        downloads=DownloadService(datasets),
+        downloads=downloads,
+        projects=projects,
         probes={"database": database.ping, "queue": lambda: ping_queue(queue)},
     )
 

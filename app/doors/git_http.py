@@ -99,6 +99,7 @@ def push(path: RepositoryPath) -> Response:
         opened.found_pool,
         default_branch=opened.dataset.default_branch,
         limits=PushLimits(text_bytes=config.max_pushed_file_bytes),
+        imports=services().projects.import_check(opened),
     )
     versions = services().versions
     try:

@@ -1,0 +1,1 @@
+"""Projects: repositories that pin datasets, each at one commit."""
