@@ -33,7 +33,7 @@ class Pin:
     Attributes:
         dataset_id: None once the dataset is deleted for good.
         dataset_path: its full path when it was pinned.
-        ref: what ``dvc update`` follows: a branch, a tag, or the commit itself.
+        ref: what ``dvc update`` follows: a branch, a tag, or the commit itself if no tag leads to it.
     """
 
     dataset_id: DatasetId | None
@@ -109,11 +109,18 @@ def address_in(url: str, service: str) -> str | None:
     return url.removeprefix(f"{service}/").removesuffix("/").removesuffix(_GIT_SUFFIX)
 
 
-def followed(ref: str | None, *, default: RefName, commit: CommitId, is_name: bool) -> str:
-    """Return what ``dvc update`` is to follow: a branch or tag as typed, else the commit itself.
+def followed(ref: str | None, *, default: RefName, is_name: bool, tag: str | None, commit: CommitId) -> str:
+    """Return what ``dvc update`` is to follow: a branch or tag as typed, else the commit's tag or itself.
 
     ``latest``, ``~0.1``, ``main@{…}`` and abbreviated ids mean nothing to DVC.
+
+    Args:
+        ref: as typed, None for the default branch.
+        default: the default branch.
+        is_name: ``ref`` is a branch or tag.
+        tag: a tag that leads to the commit.
+        commit: what ``ref`` means.
     """
     if ref is None:
         return default
-    return ref if is_name else commit
+    return ref if is_name else tag or commit

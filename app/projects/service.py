@@ -18,7 +18,7 @@ from app.projects.pinning import pinned_version
 from app.projects.starter import Starter, starter_files
 from gitops.errors import RefNotFoundError
 from gitops.gitrepo import HEADS, TAGS
-from gitops.model import RepoPath, Signature, is_commit_id
+from gitops.model import CommitId, RepoPath, Signature
 
 CREATE = "project.create"
 
@@ -79,18 +79,12 @@ class ProjectService:
 
     def _pin(self, actor: Actor, manifest: Manifest, wanted: NewProject) -> Pin:
         assert actor.user is not None  # `prepare` has asked for somebody
-        opened, ref = manifest.at.opened, wanted.ref
-        git = opened.repo.git
-        is_name = ref is not None and bool(
-            is_commit_id(ref) or git.find_ref(TAGS + ref) or git.find_ref(HEADS + ref)
-        )
+        opened, commit = manifest.at.opened, manifest.at.commit
         return Pin(
             dataset_id=opened.dataset.id,
             dataset_path=opened.dataset.full_path,
-            ref=followed(
-                ref, default=opened.dataset.default_branch, commit=manifest.at.commit, is_name=is_name
-            ),
-            commit=manifest.at.commit,
+            ref=_followed(opened, wanted.ref, commit),
+            commit=commit,
             template=wanted.template,
             created_by=actor.user,
             created_at=self._clock(),
@@ -168,6 +162,13 @@ class ProjectService:
         if opened.dataset.kind is not Kind.PROJECT:
             return None
         return ReadableImports(self._downloads, opened.actor, service=self._config.public_url)
+
+
+def _followed(opened: OpenDataset, ref: str | None, commit: CommitId) -> str:
+    git = opened.repo.git
+    is_name = ref is not None and any(git.find_ref(prefix + ref) for prefix in (TAGS, HEADS))
+    tag = next((tag.name for tag in opened.repo.tags() if tag.commit == commit), None)
+    return followed(ref, default=opened.dataset.default_branch, is_name=is_name, tag=tag, commit=commit)
 
 
 def _message(pin: Pin) -> str:

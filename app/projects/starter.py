@@ -122,10 +122,11 @@ dvc pull
 
 `dvc pull` brings the pinned files to `{pin.folder}`; git keeps only the pointers.
 {_about_script(pin)}
-For a private dataset, git and DVC need your token; `{starter.service.partition("://")[2]}` is the host:
+If the dataset is private, git and DVC need your token, each in its own place. The first line makes git keep
+what it asks for (any user name, the token as password), the second tells DVC:
 
 ```
-git config --global credential.helper store     # keeps what git asks for: any name, the token as password
+git config --global credential.helper store
 echo "machine {_host(starter.service)} login any password $TOKEN" >> ~/.netrc && chmod 600 ~/.netrc
 ```
 

@@ -130,21 +130,24 @@ def test_the_script_is_python_and_names_no_file_of_this_machine(services, alice,
         (None, "main", "main"),
         ("main", "main", "main"),
         ("v0.1.0", "v0.1.0", "v0.1.0"),
-        ("latest", None, "v0.1.0"),
-        ("~0.1", None, "v0.1.0"),
+        ("latest", "v0.1.0", "v0.1.0"),
+        ("~0.1", "v0.1.0", "v0.1.0"),
+        ("main@{2999-01-01}", None, "main"),
     ],
 )
-def test_a_pin_follows_a_name_that_git_knows_else_the_commit(services, alice, cells, ref, followed, at):
+def test_a_pin_follows_the_name_else_a_tag_of_the_commit_else_the_commit(
+    services, alice, cells, ref, followed, at
+):
     found = locked(services, start(services, alice[0], cells, ref=ref))
     commit = head(services, cells, at)
     assert (found["ref"], found["commit"]) == (followed or commit, commit)
 
 
-def test_a_commit_is_pinned_by_its_id_whole_or_abbreviated(services, alice, cells):
-    commit = head(services, cells, "v0.1.0")
-    for number, ref in enumerate((commit, commit[:10])):
-        found = locked(services, start(services, alice[0], cells, f"Study {number}", ref=ref))
-        assert (found["ref"], found["commit"]) == (commit, commit)
+@pytest.mark.parametrize(("named", "digits"), [("main", 40), ("main", 10), ("v0.1.0", 40), ("v0.1.0", 10)])
+def test_a_commit_is_pinned_by_its_id_and_known_by_its_tag(services, alice, cells, named, digits):
+    commit = head(services, cells, named)
+    found = locked(services, start(services, alice[0], cells, ref=commit[:digits]))
+    assert (found["ref"], found["commit"]) == (named if named == "v0.1.0" else commit, commit)
 
 
 def test_more_names_than_dvc_bears_become_one_pointer(services, alice, cells):
