@@ -145,8 +145,18 @@ class Pool:
             raise
         return self._keep(staged)
 
-    def receive_many(self, parts: Iterable[tuple[Md5, Iterable[bytes]]]) -> ReceivedMany:
-        """Take a batch of objects with one sync for all; those that are wrong are left out by name."""
+    def receive_many(
+        self,
+        parts: Iterable[tuple[Md5, Iterable[bytes]]],
+        *,
+        only: Callable[[Collection[Md5]], set[Md5]] | None = None,
+    ) -> ReceivedMany:
+        """Take a batch of objects with one sync for all; those that are wrong are left out by name.
+
+        Args:
+            parts: what each object's bytes must hash to, and the bytes.
+            only: told all addresses that arrived, at once, says which of them are expected.
+        """
         staged: list[Staged] = []
         refused: list[tuple[Md5, str]] = []
         try:
@@ -158,11 +168,22 @@ class Pool:
                 except DigestMismatchError as error:
                     self.store.drop([staged.pop()])
                     refused.append((address, str(error)))
+            if only is not None:
+                staged = self._expected(staged, refused, only([one.address for one in staged]))
             good = self._without_clashes(staged, refused)
         except BaseException:
             self.store.drop(staged)
             raise
         return ReceivedMany(tuple(self._keep(good)), tuple(refused))
+
+    def _expected(
+        self, staged: list[Staged], refused: list[tuple[Md5, str]], wanted: set[Md5]
+    ) -> list[Staged]:
+        for one in staged:
+            if one.address not in wanted:
+                self.store.drop([one])
+                refused.append((one.address, "no file was declared with this MD5"))
+        return [one for one in staged if one.address in wanted]
 
     def _without_clashes(self, staged: list[Staged], refused: list[tuple[Md5, str]]) -> list[Staged]:
         known = self.facts([one.address for one in staged])

@@ -1,6 +1,6 @@
 """Tables of uploads in flight."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -114,6 +114,17 @@ def find_declared(connection: Connection, upload_id: UploadId, md5: str) -> Decl
     """Return one file that was declared with these bytes, or None."""
     row = connection.execute(_DECLARED, {"upload": upload_id, "md5": md5}).one_or_none()
     return _file(row) if row else None
+
+
+def declared_among(connection: Connection, upload_id: UploadId, md5s: Collection[Md5]) -> set[Md5]:
+    """Return those of the MD5s with which a file was declared."""
+    asked, found = list(md5s), set[Md5]()
+    for start in range(0, len(asked), 500):
+        query = select(upload_files.c.md5).where(
+            upload_files.c.upload_id == upload_id, upload_files.c.md5.in_(asked[start : start + 500])
+        )
+        found.update(Md5(md5) for md5 in connection.execute(query).scalars())
+    return found
 
 
 def declared(connection: Connection, upload_id: UploadId) -> Iterator[DeclaredFile]:

@@ -1,9 +1,10 @@
 """Uploads: many and large files, resumable, one version at the end."""
 
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import islice
 
 from app.access import Action, Actor
@@ -159,22 +160,22 @@ class UploadService:
     ) -> ReceivedMany:
         """Take many small objects with one sync; wrong or undeclared ones are named, the others kept."""
         opened, upload = self._find(actor, dataset, upload_id)
-        undeclared: list[tuple[Md5, str]] = []
+        misnamed: list[tuple[Md5, str]] = []
 
-        def declared() -> Iterator[tuple[Md5, Iterable[bytes]]]:
+        def named() -> Iterator[tuple[Md5, Iterable[bytes]]]:
             for md5, chunks in parts:
-                with self._database.reading() as connection:
-                    is_declared = is_md5(md5) and store.find_declared(connection, upload.id, md5)
-                if is_declared:
+                if is_md5(md5):
                     yield md5, chunks
                 else:
-                    undeclared.append(
-                        (Md5(md5[:_SHOWN]), "no file of this upload was declared with this MD5")
-                    )
+                    misnamed.append((Md5(md5[:_SHOWN]), "a part is named by the MD5 of its bytes"))
 
-        received = opened.pool.receive_many(declared())
+        received = opened.pool.receive_many(named(), only=partial(self._declared, upload.id))
         self._prolong(upload)
-        return ReceivedMany(received.stored, (*received.refused, *undeclared))
+        return ReceivedMany(received.stored, (*received.refused, *misnamed))
+
+    def _declared(self, upload: UploadId, md5s: Collection[Md5]) -> set[Md5]:
+        with self._database.reading() as connection:
+            return store.declared_among(connection, upload, md5s)
 
     def commit(
         self,
