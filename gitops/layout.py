@@ -18,6 +18,8 @@ LOCK_FILE = "dvc.lock"
 PIPELINE_FILE = "dvc.yaml"
 
 MAX_TEXT_BYTES = 512 * 1024
+_REPLACEMENT = "\ufffd"
+"""What decoders put where bytes are no UTF-8; readers refuse such names, so writers do."""
 
 # Small text that people read and edit in git; everything else is a data file behind a pointer.
 TEXT_PATTERNS = ("README*", "LICENSE*", "LICENCE*", "CITATION*", "*.md", "*.yaml", "*.yml", "*.cff")
@@ -74,6 +76,8 @@ def check_writable(path: RepoPath) -> RepoPath:
     """
     if not path:
         raise InvalidPathError("a file needs a name")
+    if _REPLACEMENT in path:
+        raise InvalidPathError(f"the path {path!r} was not valid UTF-8 on its way", paths=[path])
     names = path.casefold().split("/")
     if any(name.endswith(POINTER_SUFFIX) for name in names):
         raise InvalidPathError(

@@ -50,15 +50,12 @@ def multipart_parts(*, max_parts: int = MAX_PARTS) -> Iterator[Part]:
         boundary, max_segment_count=max_parts, max_header_size=_MAX_HEADER_BYTES, strict=False
     )
     events = _events(parser)
-    try:
-        for event in events:
-            if isinstance(event, MultipartSegment):
-                chunks = _chunks(events)
-                yield Part(event.name or "", _name_of(event), chunks)
-                for _ in chunks:  # what the caller left unread
-                    pass
-    except MultipartError as error:
-        raise BadRequestError(f"the form is malformed or ends too early: {error}") from error
+    for event in events:
+        if isinstance(event, MultipartSegment):
+            chunks = _chunks(events)
+            yield Part(event.name or "", _name_of(event), chunks)
+            for _ in chunks:  # what the caller left unread
+                pass
 
 
 def _events(parser: PushMultipartParser) -> Iterator[MultipartSegment | bytes | bytearray | None]:
@@ -66,7 +63,11 @@ def _events(parser: PushMultipartParser) -> Iterator[MultipartSegment | bytes | 
     waiting: deque[MultipartSegment | bytes | bytearray | None] = deque()
     while not parser.closed:
         chunk = body.read(READ_BYTES)
-        waiting.extend(parser.parse(chunk))
+        try:
+            waiting.extend(parser.parse(chunk))
+        except MultipartError as error:
+            # Here, because whoever reads a part's chunks meets it too.
+            raise BadRequestError(f"the form is malformed or ends too early: {error}") from error
         while waiting:
             yield waiting.popleft()
         if not chunk:
@@ -82,6 +83,6 @@ def _chunks(events: Iterator[MultipartSegment | bytes | bytearray | None]) -> It
 
 
 def _name_of(segment: MultipartSegment) -> str | None:
-    """Return the file name as sent, folders included; RFC 7578 §4.2 allows no ``filename*``, clients send it."""
+    """Return the file name as sent, folders included; clients send ``filename*`` against RFC 7578 §4.2."""
     filename: str | None = segment.filename
     return filename

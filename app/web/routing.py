@@ -8,13 +8,13 @@ from werkzeug.routing import BaseConverter, ValidationError
 
 
 class DatasetConverter(BaseConverter):
-    """A dataset's integer id, or its full path ``namespace/name`` of any depth.
+    """A dataset's integer id, or its full path ``namespace/name``; a decoded ``%2F`` is a raw slash.
 
-    The shortest path that lets the rest of the rule match wins, so a decoded ``%2F`` and a raw
-    slash are the same. A name never begins with a digit, so an id is never a path.
+    Namespaces are flat, so where the path ends is never a guess: a file or a tag may be called
+    ``manifest``. A name never begins with a digit, so an id is never a path.
     """
 
-    regex = r"\d+|[^/\d][^/]*(?:/[^/]+)+?"
+    regex = r"\d+|[^/\d][^/]*/[^/]+"
     part_isolating = False
     weight = 150
 
