@@ -6,11 +6,12 @@ from pathlib import Path
 
 from gitops import layout, trees
 from gitops.cache import ImmutableCache, MemoryCache
-from gitops.model import CommitId, Totals, segment_fault
+from gitops.model import CommitId, Entry, RepoPath, Totals, segment_fault
 from gitops.tracked import VirtualFolder
 
 POINTER = layout.POINTER_SUFFIX.encode()
 _CACHED_ROWS = 150_000
+_CACHED_ENTRIES = 20_000  # about a kilobyte each
 _NEVER_LISTED = frozenset({".gitignore", ".gitattributes", ".gitmodules", ".dvcignore", ".mailmap"})
 
 IndexRow = tuple[str, trees.Node, bool]
@@ -25,6 +26,18 @@ class FolderIndex:
     has_lock: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One page of a folder: ``next_after`` is the cursor of the following page, None at the end."""
+
+    entries: tuple[Entry, ...]
+    next_after: str | None
+
+
+PageKey = tuple[bytes, RepoPath, str, int]
+"""(tree id, folder, name before the page, most rows)."""
+
+
 class ReadCaches:
     """What readings of immutable trees share in one process; bounded by rows held."""
 
@@ -35,6 +48,9 @@ class ReadCaches:
         )
         self.virtual: MemoryCache[str, VirtualFolder] = MemoryCache(
             max_weight=_CACHED_ROWS, weigh=lambda folder: len(folder) + 1
+        )
+        self.pages: MemoryCache[PageKey, Listing] = MemoryCache(
+            max_weight=_CACHED_ENTRIES, weigh=lambda page: len(page.entries) + 1
         )
         self.totals: MemoryCache[bytes, Totals] = MemoryCache(max_weight=50_000)
         self.reachable: MemoryCache[tuple[Path, CommitId], bool] = MemoryCache(max_weight=20_000)

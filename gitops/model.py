@@ -42,6 +42,8 @@ _ABBREVIATED_ID = re.compile(r"[0-9a-f]{7,39}")
 _DATED_BRANCH = re.compile(r"(?P<branch>[^@]+)@\{(?P<moment>[0-9][0-9T:.,Z+ -]*)\}")
 _VERSION_RANGE = re.compile(r"~(?P<prefix>v?[0-9]+(\.[0-9]+)?(\.[0-9]+)?)")
 _REF_FORBIDDEN = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//")
+# Most names by far, in which no fault can be: it spares a look at each character of a thousand rows.
+_PLAIN_SEGMENT = re.compile(r"[\w-](?:[\w .-]{0,120}[\w-])?", re.ASCII)
 # Code points that HFS+ ignores in names, so that ".g\u200cit" reaches ".git" on a Mac (CVE-2014-9390).
 _HFS_IGNORED = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
 _GIT_ALIAS = re.compile(r"git~[0-9]+", re.IGNORECASE)
@@ -76,6 +78,8 @@ def parse_path(raw: str) -> RepoPath:
 
 def segment_fault(segment: str) -> str | None:  # noqa: PLR0911 - one line a rule reads best
     """Return why one name between slashes cannot be stored safely everywhere, or None."""
+    if _PLAIN_SEGMENT.fullmatch(segment):
+        return None
     if segment in ("", ".", ".."):
         return "empty, '.' and '..' segments are not allowed"
     if any(unicodedata.category(char) in ("Cc", "Cs") for char in segment):

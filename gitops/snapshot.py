@@ -5,14 +5,13 @@ outputs) appear as one tree of files. Readers tolerate: what cannot be read is a
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
 
 from gitops import trees
 from gitops.counting import MAX_WALK_DEPTH, Counter
 from gitops.entries import EntryReader
 from gitops.errors import IntegrityError, PathNotFoundError
-from gitops.folders import ReadCaches
+from gitops.folders import Listing, ReadCaches
 from gitops.gitrepo import GitRepo
 from gitops.model import ROOT, Commit, Entry, EntryKind, Pointer, RepoPath, Totals
 from gitops.objects import ObjectStore
@@ -22,19 +21,12 @@ MAX_WALK_ENTRIES = 50_000_000
 _BATCH = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """One page of a folder: ``next_after`` is the cursor of the following page, None at the end."""
-
-    entries: tuple[Entry, ...]
-    next_after: str | None
-
-
 class Snapshot:
     """A dataset frozen at one commit. Cheap to make; safe to share between threads."""
 
     def __init__(self, commit: Commit, git: GitRepo, objects: ObjectStore | None, caches: ReadCaches) -> None:
         self.commit = commit
+        self._caches = caches
         self._git = git
         self._places = Places(bytes.fromhex(commit.tree), git, objects, caches)
         self._reader = EntryReader(git, objects, self._places)
@@ -60,6 +52,18 @@ class Snapshot:
     def list(self, folder: RepoPath, *, after: str = "", limit: int = 1000) -> Listing:
         """Return up to ``limit`` rows of a folder whose names come after ``after``, sorted by name."""
         place = self._places.locate(folder)
+        if place.tree is None or place.virtual:
+            return self._read_page(place, folder, after, limit)
+        key = (place.tree, folder, after, limit)
+        found = self._caches.pages.find(key)
+        if found is None:
+            found = self._read_page(place, folder, after, limit)
+            # A size that the pointer does not say was asked of the pool, which may learn it later.
+            if all(entry.size is not None or entry.kind is EntryKind.FOLDER for entry in found.entries):
+                self._caches.pages.keep(key, found)
+        return found
+
+    def _read_page(self, place: Place, folder: RepoPath, after: str, limit: int) -> Listing:
         rows = self._reader.page(place, folder, after, limit + 1)
         more = len(rows) > limit
         rows = rows[:limit]
