@@ -60,7 +60,7 @@ class Served:
             self.kill()
 
     def memory(self) -> int:
-        """Return the resident bytes of the largest process of the service."""
+        """Return the resident bytes of all processes of the service together."""
         assert self.process is not None
         found = 0
         for folder in Path("/proc").glob("[0-9]*"):
@@ -68,7 +68,7 @@ class Served:
                 group = int((folder / "stat").read_text().rpartition(")")[2].split()[2])
                 if group == self.process.pid:
                     pages = int((folder / "statm").read_text().split()[1])
-                    found = max(found, pages * os.sysconf("SC_PAGE_SIZE"))
+                    found += pages * os.sysconf("SC_PAGE_SIZE")
             except (FileNotFoundError, ProcessLookupError):
                 continue
         return found
