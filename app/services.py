@@ -7,8 +7,11 @@ from datetime import UTC, datetime, timedelta
 from app.accounts.service import AccountService
 from app.config import Config
 from app.datasets import service as datasets_service
+from app.datasets.catalog import Catalog
+from app.datasets.gate import Gate, LocalRoles
+from app.datasets.membership import MembershipService
 from app.datasets.models import DatasetId
-from app.datasets.service import DatasetService, LocalRoles
+from app.datasets.service import DatasetService
 from app.datasets.store import count_bound
 from app.db import Database, replies
 from app.downloads.service import DownloadService
@@ -44,6 +47,8 @@ class Services:
     namespaces: NamespaceService
     sites: SiteService
     datasets: DatasetService
+    catalog: Catalog
+    memberships: MembershipService
     versions: VersionService
     uploads: UploadService
     lookup: LookupService
@@ -79,6 +84,16 @@ def build(config: Config, *, clock: Callable[[], datetime] = utc_now) -> Service
         accounts.create_first_admin(config.admin_token)
     prepare_libgit2()
     cache = ImmutableCache(config.home.absolute() / "cache", max_bytes=config.cache_bytes)
+    gate = Gate(
+        config=config,
+        database=database,
+        clock=clock,
+        namespaces=namespaces,
+        sites=sites,
+        roles=LocalRoles(database, namespaces),
+        caches=ReadCaches(cache),
+    )
+    catalog = Catalog(gate, database, namespaces)
     datasets = DatasetService(
         config=config,
         database=database,
@@ -86,9 +101,8 @@ def build(config: Config, *, clock: Callable[[], datetime] = utc_now) -> Service
         clock=clock,
         namespaces=namespaces,
         sites=sites,
-        roles=LocalRoles(database, namespaces),
         forge=LocalForge(),
-        caches=ReadCaches(cache),
+        gate=gate,
     )
     versions = VersionService(
         datasets=datasets,
@@ -129,7 +143,9 @@ def build(config: Config, *, clock: Callable[[], datetime] = utc_now) -> Service
         datasets=datasets,
         versions=versions,
         uploads=uploads,
-        lookup=LookupService(datasets),
+        catalog=catalog,
+        memberships=MembershipService(gate, database, namespaces),
+        lookup=LookupService(catalog),
         downloads=downloads,
         projects=projects,
         probes={"database": database.ping, "queue": lambda: ping_queue(queue)},

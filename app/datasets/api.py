@@ -103,7 +103,7 @@ def bind_storage_site(path: DatasetPath, body: Binding) -> Response:
 @routes.get("/datasets/<dataset:dataset>/members", role="reporter", summary="Members", answers=[MemberAnswer])
 def list_dataset_members(path: DatasetPath) -> Response:
     """List own and inherited members."""
-    return json_answer([_member(found) for found in services().datasets.members(actor(), path.dataset)])
+    return json_answer([_member(found) for found in services().memberships.members(actor(), path.dataset)])
 
 
 @routes.post(
@@ -115,7 +115,7 @@ def list_dataset_members(path: DatasetPath) -> Response:
 )
 def set_dataset_member(path: DatasetPath, body: NewMember) -> Response:
     """Give a user a level, up to your own."""
-    member = services().datasets.set_member(
+    member = services().memberships.set_member(
         actor(), path.dataset, body.username, AccessLevel(body.access_level)
     )
     return created_answer(_member(member), f"/api/v1/datasets/{path.dataset}/members/{member.username}")
@@ -124,7 +124,7 @@ def set_dataset_member(path: DatasetPath, body: NewMember) -> Response:
 @routes.delete("/datasets/<dataset:dataset>/members/<username>", role="guest", summary="Remove a member")
 def remove_dataset_member(path: MemberPath) -> Response:
     """Take a user's own level away; needs a maintainer, but everybody may leave."""
-    services().datasets.remove_member(actor(), path.dataset, path.username)
+    services().memberships.remove_member(actor(), path.dataset, path.username)
     return empty_answer()
 
 

@@ -49,7 +49,7 @@ def index() -> Response:
         namespace_id=_namespace_id(form.namespace),
     )
     listed = _listed(wanted, form.sort)
-    counts = services().datasets.facets(actor(), wanted)
+    counts = services().catalog.facets(actor(), wanted)
     facets = tuple(
         Facet.of(name, getattr(form, name), counts.get(name, {}))
         for name in ("topic", "namespace", "visibility")
@@ -140,7 +140,7 @@ def _members_of(opened: OpenNamespace) -> tuple[MemberRow, ...]:
 def _listed(wanted: DatasetFilter, sort: str) -> ListedDatasets:
     """Return one page of datasets with their sizes, from where the address says."""
     key = sort.removeprefix("-")
-    found = services().datasets.page(
+    found = services().catalog.page(
         actor(),
         wanted,
         sort=key,
@@ -149,7 +149,7 @@ def _listed(wanted: DatasetFilter, sort: str) -> ListedDatasets:
         limit=_ROWS + 1,
     )
     shown = tuple(found[:_ROWS])
-    totals = services().datasets.totals(actor(), shown)
+    totals = services().catalog.totals(actor(), shown)
     return ListedDatasets(shown, totals, cursor_of(shown[-1], key) if len(found) > _ROWS else None)
 
 

@@ -1,4 +1,4 @@
-"""Datasets: create, find, bind, and the one gate through which everything else reaches a repository."""
+"""Datasets: create, bind, show, change, delete."""
 
 import logging
 import shutil
@@ -9,36 +9,27 @@ from pathlib import Path
 from typing import Any
 
 from app.access import (
-    READS,
     AccessLevel,
     Action,
     Actor,
-    RoleSource,
-    Scope,
     Visibility,
     allows,
-    effective_level,
 )
-from app.accounts.service import find_user, users_by_id
 from app.config import Config
 from app.datasets import ledger, store
-from app.datasets.binding import Agreement, agreement
+from app.datasets.gate import Gate, OpenDataset, missing
 from app.datasets.models import (
     DEFAULT_BRANCH,
     Dataset,
-    DatasetFilter,
     DatasetId,
     Kind,
-    Member,
-    ObjectFacts,
     checked_description,
     checked_name,
     checked_path,
     checked_topics,
     path_of_name,
 )
-from app.datasets.pool import Pool
-from app.db import Connection, Database, Select
+from app.db import Connection, Database
 from app.errors import (
     BadRequestError,
     ForbiddenError,
@@ -48,76 +39,23 @@ from app.errors import (
     UnauthenticatedError,
 )
 from app.jobs import Jobs
-from app.namespaces.models import Namespace, NamespaceId
+from app.namespaces.models import Namespace
 from app.namespaces.service import NamespaceService
 from app.storage_sites.models import Site
 from app.storage_sites.service import SiteService
 from gitops import layout
-from gitops.cache import MemoryCache
-from gitops.changes import ChangeSet
-from gitops.datarepo import DataRepo
-from gitops.errors import GitopsError, IntegrityError, NothingToCommitError, UnavailableError
-from gitops.folders import ReadCaches
+from gitops.errors import GitopsError
 from gitops.forge import Forge
 from gitops.gitrepo import GitRepo
-from gitops.model import CommitId, Md5, RefName, RepoPath, Signature, Totals
+from gitops.model import CommitId, RepoPath, Signature, Totals
 
 log = logging.getLogger("cairn.datasets")
 
 CREATE = "dataset.create"
 BIND = "dataset.bind"
 PURGE = "dataset.purge"
-_SERVICE_NAME = "Cairn"
-_SERVICE_EMAIL = "cairn@localhost"
-_OPEN_REPOSITORIES = 256
-_MEMBERS_SHOWN = 1000
-MAX_ID_DIGITS = 18
-MAX_SHOWN = 400
 
-NEEDED = {
-    Action.SEE: "guest",
-    Action.READ: "reporter",
-    Action.WRITE: "developer",
-    Action.MAINTAIN: "maintainer",
-    Action.OWN: "owner",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class OpenDataset:
-    """A dataset that an actor was let into, for one action."""
-
-    dataset: Dataset
-    actor: Actor
-    level: AccessLevel
-    repo: DataRepo
-    found_pool: Pool | None
-    is_public: bool = False
-    """Everybody may read it, so shared caches may keep answers."""
-
-    @property
-    def pool(self) -> Pool:
-        """The dataset's bytes.
-
-        Raises:
-            TakenError: no storage site is bound yet (code ``storage_site_unbound``).
-        """
-        if self.found_pool is None:
-            raise TakenError(
-                f"{self.dataset.full_path} has no storage site yet; a maintainer chooses one, once",
-                code="storage_site_unbound",
-            )
-        return self.found_pool
-
-    def check_branch(self, branch: RefName) -> None:
-        """Refuse a change of the default branch where its owners ask for a higher level.
-
-        Raises:
-            ForbiddenError: the actor's level is below the dataset's ``push_level``.
-        """
-        if branch == self.dataset.default_branch and self.level < self.dataset.push_level:
-            needed = self.dataset.push_level.name.lower()
-            raise ForbiddenError(f"changing {branch!r} needs the level {needed} in {self.dataset.full_path}")
+__all__ = ["BIND", "CREATE", "PURGE", "DatasetService", "OpenDataset", "Overview", "Registration"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,23 +80,6 @@ class Overview:
     problem: str | None
 
 
-class LocalRoles(RoleSource):
-    """Membership from the local tables: on the dataset itself, or on its namespace."""
-
-    def __init__(self, database: Database, namespaces: NamespaceService) -> None:
-        self._database = database
-        self._namespaces = namespaces
-
-    def membership(self, actor: Actor, *, dataset: int, namespace: int) -> AccessLevel:
-        """Return the higher of the two levels."""
-        if actor.user is None:
-            return AccessLevel.NONE
-        with self._database.reading() as connection:
-            own = store.member_level(connection, DatasetId(dataset), actor.user)
-            inherited = self._namespaces.membership(connection, NamespaceId(namespace), actor.user)
-        return max(own, inherited)
-
-
 class DatasetService:
     """The registry of datasets and the single gate to their contents."""
 
@@ -171,9 +92,8 @@ class DatasetService:
         clock: Callable[[], datetime],
         namespaces: NamespaceService,
         sites: SiteService,
-        roles: RoleSource,
         forge: Forge,
-        caches: ReadCaches,
+        gate: Gate,
     ) -> None:
         self._config = config
         self._database = database
@@ -181,121 +101,43 @@ class DatasetService:
         self._clock = clock
         self._namespaces = namespaces
         self._sites = sites
-        self._roles = roles
         self._forge = forge
-        self._caches = caches
-        self._repositories: MemoryCache[DatasetId, GitRepo] = MemoryCache(max_weight=_OPEN_REPOSITORIES)
-        self._checked: MemoryCache[tuple[DatasetId, int | None, CommitId], Agreement] = MemoryCache(
-            max_weight=4096
-        )
+        self.gate = gate
 
     # The gate
 
     def open(self, actor: Actor, dataset: int | str, action: Action) -> OpenDataset:
-        """Return a dataset to an actor who may do ``action`` with it.
-
-        Raises:
-            MissingError: there is none, or the actor may not know that there is.
-            UnauthenticatedError, ForbiddenError: the actor may see it but not do this.
-            UnavailableError: it is still being created.
-            IntegrityError: its content is to change, and the repository contradicts the registry.
-        """
-        with self._database.reading():
-            found, level, visibility = self._visible(actor, dataset)
-            if found.deletion_due and not (level >= AccessLevel.OWNER and action in (Action.SEE, Action.OWN)):
-                raise _missing(dataset)
-            self._demand(actor, action, level, found)
-            if not found.is_ready:
-                raise UnavailableError(f"{found.full_path} is still being created; try again in a minute")
-            opened = self._opened(found, actor, level, visibility)
-        if action is Action.WRITE:
-            self._refuse_contradiction(opened)
-        return opened
-
-    def _refuse_contradiction(self, opened: OpenDataset) -> None:
-        """Take no content where the repository names another site; write down a binding that it lacks."""
-        problem = self._binding_problem(opened)
-        if problem:
-            raise IntegrityError(f"{opened.dataset.full_path} takes no changes: {problem}")
-        if self._agreement(opened).is_unwritten:
-            self.record_binding(opened.dataset.id)
+        """Return a dataset to an actor who may do ``action`` with it. Raises like ``Gate.open``."""
+        return self.gate.open(actor, dataset, action)
 
     def open_for_upkeep(self, dataset: DatasetId) -> OpenDataset:
         """Return any dataset to the service itself: jobs and the administrator's commands."""
-        with self._database.reading() as connection:
-            found = store.find_by_id(connection, dataset)
-        if found is None:
-            raise _missing(dataset)
-        return self._opened(found, Actor(), AccessLevel.OWNER, found.visibility)
+        return self.gate.open_for_upkeep(dataset)
+
+    def signature(self, actor: Actor) -> Signature:
+        """Return whom a change by this actor is attributed to."""
+        return self.gate.signature(actor)
+
+    def service_signature(self) -> Signature:
+        """Return the service itself as an author, for what no person asked for."""
+        return self.gate.service_signature()
+
+    def repository_path(self, dataset: DatasetId) -> Path:
+        """Return the folder of a dataset's bare repository."""
+        return self.gate.repository_path(dataset)
+
+    def dvc_url(self, dataset: DatasetId) -> str:
+        """Return the address of the DVC remote."""
+        return self.gate.dvc_url(dataset)
+
+    def record_binding(self, dataset_id: DatasetId) -> None:
+        """Write the bound site into the repository; repeating it changes nothing."""
+        self.gate.record_binding(dataset_id)
 
     def all_ids(self) -> list[DatasetId]:
         """Return the ids of all datasets, for upkeep."""
         with self._database.reading() as connection:
             return store.living_ids(connection)
-
-    def _visible(self, actor: Actor, dataset: int | str) -> tuple[Dataset, AccessLevel, Visibility]:
-        with self._database.reading() as connection:
-            if isinstance(dataset, int) or (dataset.isascii() and dataset.isdigit()):
-                found = store.find_by_id(connection, int(dataset)) if _is_id(dataset) else None
-            else:
-                namespace, _, path = dataset.rpartition("/")
-                found = store.find_by_path(connection, namespace, path)
-        if found is None:
-            raise _missing(dataset)
-        level, visibility = self._standing(actor, found)
-        if level < AccessLevel.GUEST:
-            raise _missing(dataset)
-        return found, level, visibility
-
-    def _standing(self, actor: Actor, dataset: Dataset) -> tuple[AccessLevel, Visibility]:
-        """Return what the actor's level is, and how visible the dataset effectively is."""
-        visibility = self._effective_visibility(dataset)
-        own = self._roles.membership(actor, dataset=dataset.id, namespace=dataset.namespace_id)
-        return effective_level(actor, own, visibility), visibility
-
-    def _effective_visibility(self, dataset: Dataset) -> Visibility:
-        """A namespace that was closed later closes what lies in it."""
-        if dataset.visibility is Visibility.PRIVATE:
-            return dataset.visibility
-        home = self._namespace(dataset)
-        return min(dataset.visibility, home.visibility, key=lambda visibility: visibility.rank)
-
-    def _namespace(self, dataset: Dataset) -> Namespace:
-        with self._database.reading() as connection:
-            home = self._namespaces.find(connection, dataset.namespace_id)
-        assert home is not None  # a foreign key holds it
-        return home
-
-    def _demand(self, actor: Actor, action: Action, level: AccessLevel, dataset: Dataset) -> None:
-        if allows(actor, action, level):
-            return
-        if actor.is_anonymous:
-            raise UnauthenticatedError(f"sign in to change {dataset.full_path}")
-        if action not in READS and not actor.may_write:
-            raise ForbiddenError(
-                f"this token reads only; changing {dataset.full_path} needs the scope '{Scope.API}'",
-                code="insufficient_scope",
-            )
-        raise ForbiddenError(f"this needs the level {NEEDED[action]} in {dataset.full_path}")
-
-    def _opened(
-        self, dataset: Dataset, actor: Actor, level: AccessLevel, visibility: Visibility
-    ) -> OpenDataset:
-        pool = None
-        if dataset.site_id is not None:
-            objects = self._sites.open_store(dataset.site_id, dataset.id)
-            pool = Pool(dataset.id, objects, self._database, self._clock)
-        repository = self._repositories.get_or_make(
-            dataset.id, lambda: GitRepo(self.repository_path(dataset.id))
-        )
-        repo = DataRepo(
-            repository, pool.store if pool else None, self._caches, default_branch=dataset.default_branch
-        )
-        return OpenDataset(dataset, actor, level, repo, pool, is_public=visibility is Visibility.PUBLIC)
-
-    def repository_path(self, dataset: DatasetId) -> Path:
-        """Return the folder of a dataset's bare repository."""
-        return self._config.home.absolute() / "repos" / f"{dataset}.git"
 
     # Creating
 
@@ -400,13 +242,14 @@ class DatasetService:
         with self._database.reading() as connection:
             dataset = store.find_by_id(connection, dataset_id)
         if dataset is None:
-            raise _missing(dataset_id)
+            raise missing(dataset_id)
         if dataset.is_ready:
             return dataset
         self._forge.create(dataset.full_path, description=dataset.description)
         GitRepo.create(self.repository_path(dataset.id), branch=dataset.default_branch)
-        opened = self._opened(dataset, Actor(), AccessLevel.OWNER, dataset.visibility)
-        first = layout.first_files(self._record(dataset), name=dataset.name, description=dataset.description)
+        opened = self.gate.opened(dataset, Actor(), AccessLevel.OWNER, dataset.visibility)
+        record = self.gate.record(dataset)
+        first = layout.first_files(record, name=dataset.name, description=dataset.description)
         first |= files(dataset) if files else {}
         opened.repo.start(first, author=author or self.service_signature(), message=message)
         with self._database.transaction() as connection:
@@ -431,18 +274,6 @@ class DatasetService:
                 f"there is no namespace {str(namespace)!r}", code="namespace_not_found"
             ) from error
 
-    def _record(self, dataset: Dataset) -> layout.DatasetRecord:
-        site = None
-        if dataset.site_id is not None:
-            bound = self._sites.find(dataset.site_id)
-            url = self._sites.pool_url(bound, dataset.id)
-            site = layout.SiteRecord(bound.id, bound.name, bound.provider, url)
-        return layout.DatasetRecord(dataset.id, self.dvc_url(dataset.id), site)
-
-    def dvc_url(self, dataset: DatasetId) -> str:
-        """Return the address of the DVC remote."""
-        return f"{self._config.public_url}/dvc/{dataset}"
-
     # Binding
 
     def bind(self, actor: Actor, dataset: int | str, storage_site: int | str) -> Dataset:
@@ -453,7 +284,7 @@ class DatasetService:
         """
         opened = self.open(actor, dataset, Action.MAINTAIN)
         site = self._sites.resolve(actor, storage_site)
-        self._refuse_contradiction(opened)
+        self.gate.refuse_contradiction(opened)
         with self._database.transaction() as connection:
             won = store.bind_site(connection, opened.dataset.id, site.id, now=self._clock())
             bound = store.find_by_id(connection, opened.dataset.id)
@@ -468,48 +299,8 @@ class DatasetService:
                 f"{bound.full_path} is bound to another storage site; the choice is made once and for ever",
                 code="storage_site_bound",
             )
-        self.record_binding(bound.id, self.signature(actor))
+        self.gate.record_binding(bound.id, self.signature(actor))
         return bound
-
-    def record_binding(self, dataset_id: DatasetId, author: Signature | None = None) -> None:
-        """Write the bound site into the repository; repeating it changes nothing."""
-        opened = self.open_for_upkeep(DatasetId(dataset_id))
-        if opened.dataset.site_id is None:
-            return
-        changes = ChangeSet()
-        changes.bind(self._record(opened.dataset))
-        branch = opened.dataset.default_branch
-        try:
-            opened.repo.commit(
-                changes,
-                branch=branch,
-                base=opened.repo.head(branch),
-                author=author or self.service_signature(),
-                message=f"Bind storage site {self._sites.find(opened.dataset.site_id).name}",
-            )
-        except NothingToCommitError:
-            return
-
-    def _binding_problem(self, opened: OpenDataset) -> str | None:
-        """Return how the repository contradicts the registry about identity and site, or None."""
-        if opened.repo.git.branch(opened.dataset.default_branch) is None:
-            return "its default branch is missing"
-        return self._agreement(opened).problem or None
-
-    def _agreement(self, opened: OpenDataset) -> Agreement:
-        dataset = opened.dataset
-        head = opened.repo.head(dataset.default_branch)
-
-        def compare() -> Agreement:
-            snapshot = opened.repo.snapshot(head)
-            return agreement(
-                snapshot.read_raw(layout.DATASET_FILE),
-                snapshot.read_raw(layout.DVC_CONFIG),
-                expected=layout.binding_files(self._record(dataset)),
-                unbound=layout.binding_files(self._record(replace(dataset, site_id=None))),
-            )
-
-        return self._checked.get_or_make((dataset.id, dataset.site_id, head), compare)
 
     # Showing and changing
 
@@ -520,7 +311,7 @@ class DatasetService:
         if allows(actor, Action.READ, opened.level):
             head = opened.repo.git.branch(opened.dataset.default_branch)
             totals = opened.repo.snapshot(head).totals() if head else Totals()
-            problem = self._binding_problem(opened)
+            problem = self.gate.binding_problem(opened)
             with self._database.reading() as connection:
                 stored = ledger.stored(connection, opened.dataset.id)
         site = self._sites.find(opened.dataset.site_id) if opened.dataset.site_id is not None else None
@@ -537,7 +328,7 @@ class DatasetService:
             values["description"] = checked_description(fields["description"])
         if "visibility" in fields:
             wanted = Visibility(fields["visibility"])
-            _refuse_wider(wanted, self._namespace(opened.dataset))
+            _refuse_wider(wanted, self.gate.namespace(opened.dataset))
             values["visibility"] = wanted.value
         if "push_level" in fields:
             values["push_level"] = int(AccessLevel(fields["push_level"]))
@@ -603,156 +394,6 @@ class DatasetService:
             waiting = store.unready(connection, self._clock())
         for dataset in waiting:
             self.finish_creation(dataset.id)
-
-    # Lists
-
-    def page(
-        self,
-        actor: Actor,
-        wanted: DatasetFilter,
-        *,
-        sort: str = "name",
-        is_descending: bool = False,
-        after: tuple[Any, int] | None = None,
-        limit: int = 100,
-        among: Select[tuple[int]] | None = None,
-    ) -> list[Dataset]:
-        """Return the datasets that the actor may see, in order; ``after`` is the last row's value and id.
-
-        ``among`` is a query for the ids to choose from.
-        """
-        with self._database.reading() as connection:
-            return store.page(
-                connection,
-                wanted,
-                reader=self._reader(actor),
-                sort=sort,
-                is_descending=is_descending,
-                after=after,
-                limit=limit,
-                among=among,
-            )
-
-    def totals(self, actor: Actor, datasets: Sequence[Dataset]) -> dict[DatasetId, Totals]:
-        """Return files and bytes at the head of listed datasets that the actor may read.
-
-        A head is counted once in each process; afterwards the cost is one look at its branch.
-        """
-        found: dict[DatasetId, Totals] = {}
-        for dataset in datasets:
-            level, visibility = self._standing(actor, dataset)
-            if not allows(actor, Action.READ, level):
-                continue
-            repo = self._opened(dataset, actor, level, visibility).repo
-            head = repo.git.branch(dataset.default_branch)
-            found[dataset.id] = repo.snapshot(head).totals() if head else Totals()
-        return found
-
-    def facets(self, actor: Actor, wanted: DatasetFilter) -> dict[str, dict[str, int]]:
-        """Return how many of the listed datasets have each topic, visibility and namespace."""
-        with self._database.reading() as connection:
-            return store.facets(connection, wanted, reader=self._reader(actor))
-
-    def _reader(self, actor: Actor) -> store.Reader:
-        with self._database.reading() as connection:
-            levels = self._namespaces.levels_of_user(connection, actor.user)
-        kinds = [Visibility.PUBLIC] if actor.is_anonymous else [Visibility.PUBLIC, Visibility.INTERNAL]
-        return store.Reader(
-            user=actor.user,
-            is_all=actor.is_admin,
-            joined=[namespace for namespace, level in levels.items() if level >= AccessLevel.GUEST],
-            open_kinds=kinds,
-            open_namespaces=self._namespaces.ids_with_visibility(kinds),
-        )
-
-    def count_bound(self, site_id: int) -> int:
-        """Return how many datasets are bound to a storage site."""
-        with self._database.reading() as connection:
-            return store.count_bound(connection, site_id)
-
-    def holders(
-        self, actor: Actor, hashes: Sequence[str], *, by_sha256: bool
-    ) -> list[tuple[OpenDataset, ObjectFacts]]:
-        """Return which readable datasets hold objects with these hashes."""
-        with self._database.reading() as connection:
-            found = ledger.holders(connection, hashes, by_sha256=by_sha256)
-        by_dataset: dict[DatasetId, list[Md5]] = {}
-        for dataset_id, address, _ in found:
-            by_dataset.setdefault(dataset_id, []).append(address)
-        result = []
-        for dataset_id, addresses in by_dataset.items():
-            try:
-                opened = self.open(actor, dataset_id, Action.READ)
-            except (MissingError, ForbiddenError, UnauthenticatedError, UnavailableError):
-                continue
-            result += [(opened, facts) for facts in opened.pool.facts(addresses).values()]
-        return result
-
-    # Members
-
-    def members(self, actor: Actor, dataset: int | str) -> list[Member]:
-        """Return own and inherited members; readers see them as GitLab's do."""
-        opened = self.open(actor, dataset, Action.READ)
-        with self._database.reading() as connection:
-            own = dict(store.members(connection, opened.dataset.id))
-            people = users_by_id(connection, list(own))
-            above = self._namespaces.inherited_members(
-                connection, opened.dataset.namespace_id, limit=_MEMBERS_SHOWN
-            )
-        rows = [Member(user, people[user].username, people[user].name, level) for user, level in own.items()]
-        return rows + [
-            Member(
-                found.membership.user, found.username, found.name, found.membership.level, is_inherited=True
-            )
-            for found in above
-            if found.membership.user not in own
-        ]
-
-    def set_member(self, actor: Actor, dataset: int | str, username: str, level: AccessLevel) -> Member:
-        """Give a user a level, up to the actor's own; granting owner needs an owner."""
-        opened = self.open(actor, dataset, Action.MAINTAIN)
-        if level > opened.level or level is AccessLevel.NONE:
-            raise ForbiddenError("nobody grants a level above their own")
-        with self._database.transaction() as connection:
-            user = find_user(connection, username)
-            if user is None:
-                raise BadRequestError(f"there is no user {username!r}", code="user_not_found")
-            if store.member_level(connection, opened.dataset.id, user.id) > opened.level:
-                raise ForbiddenError(f"{username!r} has a higher level than you")
-            store.set_member(connection, opened.dataset.id, user.id, level)
-        return Member(user.id, user.username, user.name, level)
-
-    def remove_member(self, actor: Actor, dataset: int | str, username: str) -> None:
-        """Take a user's own level away; everybody may leave."""
-        is_self = actor.may_write and username.casefold() == actor.username.casefold()
-        opened = self.open(actor, dataset, Action.SEE if is_self else Action.MAINTAIN)
-        with self._database.transaction() as connection:
-            user = find_user(connection, username)
-            own = store.member_level(connection, opened.dataset.id, user.id) if user else AccessLevel.NONE
-            if user is None or own is AccessLevel.NONE:
-                raise MissingError(f"{username!r} is not a member of {opened.dataset.full_path} itself")
-            if own > opened.level:
-                raise ForbiddenError(f"{username!r} has a higher level than you")
-            store.remove_member(connection, opened.dataset.id, user.id)
-
-    # People
-
-    def signature(self, actor: Actor) -> Signature:
-        """Return whom a change by this actor is attributed to."""
-        return Signature(actor.name or actor.username, actor.email, self._clock())
-
-    def service_signature(self) -> Signature:
-        """Return the service itself as an author, for what no person asked for."""
-        return Signature(_SERVICE_NAME, _SERVICE_EMAIL, self._clock())
-
-
-def _is_id(address: int | str) -> bool:
-    """Tell whether a number is one that the database can hold."""
-    return len(address) <= MAX_ID_DIGITS if isinstance(address, str) else abs(address) < 10**MAX_ID_DIGITS
-
-
-def _missing(dataset: int | str) -> MissingError:
-    return MissingError(f"there is no dataset {str(dataset)[:MAX_SHOWN]!r}", code="dataset_not_found")
 
 
 def _refuse_wider(wanted: Visibility, home: Namespace) -> None:

@@ -79,7 +79,7 @@ def set_member(namespace: str, name: str) -> Response:
     opened = _open(namespace, name, Action.MAINTAIN)
     try:
         level = _level(request.form.get("access_level", ""), tuple(AccessLevel)[1:])
-        services().datasets.set_member(actor(), opened.dataset.id, username, level)
+        services().memberships.set_member(actor(), opened.dataset.id, username, level)
     except AppError as error:
         return _members_page(namespace, name, username, FormFault.of(error))
     target = _address("dataset_settings.members", opened.dataset)
@@ -91,7 +91,7 @@ def remove_member(namespace: str, name: str) -> Response:
     """Take a person's own level away; everybody may leave."""
     username = request.form.get("username", "")
     try:
-        services().datasets.remove_member(actor(), f"{namespace}/{name}", username)
+        services().memberships.remove_member(actor(), f"{namespace}/{name}", username)
     except AppError as error:
         return _members_page(namespace, name, "", FormFault.of(error))
     if username.casefold() == actor().username.casefold():
@@ -166,7 +166,7 @@ def _address(endpoint: str, dataset: Dataset) -> str:
 def _members_page(namespace: str, name: str, username: str = "", fault: FormFault | None = None) -> Response:
     require(Role.USER, is_change=False)
     opened = _open(namespace, name, Action.READ)
-    found = services().datasets.members(actor(), opened.dataset.id)
+    found = services().memberships.members(actor(), opened.dataset.id)
     ranked = tuple(sorted(found, key=lambda member: (-member.level, member.username.casefold())))
     model = MembersPage(_frame(opened), ranked, username, fault)
     return page("datasets/members.html", model, status=fault.status if fault else 200)

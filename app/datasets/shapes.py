@@ -26,7 +26,7 @@ def list_answer(query: DatasetQuery, kind: Kind, *, among: Select[tuple[int]] | 
         site_id=_site_id(query.storage_site) if query.storage_site else None,
     )
     key = query.sort.removeprefix("-")
-    rows = services().datasets.page(
+    rows = services().catalog.page(
         actor(),
         wanted,
         sort=key,
@@ -38,7 +38,7 @@ def list_answer(query: DatasetQuery, kind: Kind, *, among: Select[tuple[int]] | 
     shown = rows[: query.per_page]
     headers = {}
     if query.facets:
-        headers["X-Facets"] = json.dumps(services().datasets.facets(actor(), wanted))
+        headers["X-Facets"] = json.dumps(services().catalog.facets(actor(), wanted))
     cursor = cursor_of(shown[-1], key) if len(rows) > len(shown) else None
     return page_answer([brief(row) for row in shown], cursor, headers=headers)
 

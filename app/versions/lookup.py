@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from itertools import islice
 
 from app.access import Actor
+from app.datasets.catalog import Catalog
 from app.datasets.models import ObjectFacts
-from app.datasets.service import DatasetService, OpenDataset
+from app.datasets.service import OpenDataset
 from app.errors import BadRequestError
 from gitops.model import CommitId, Md5, RepoPath
 
@@ -41,8 +42,8 @@ class Holding:
 class LookupService:
     """Finds bytes by hash among what an actor may read."""
 
-    def __init__(self, datasets: DatasetService) -> None:
-        self._datasets = datasets
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
 
     def find(self, actor: Actor, hashes: Sequence[str], *, by_sha256: bool) -> list[Holding]:
         """Return every path, in the branches and the newest tags, whose bytes have one of these hashes.
@@ -54,7 +55,7 @@ class LookupService:
             raise BadRequestError(f"look up at most {_MAX_HASHES} hashes at once")
         wanted = [value.lower() for value in hashes]
         by_dataset: dict[int, tuple[OpenDataset, dict[Md5, ObjectFacts]]] = {}
-        for opened, facts in self._datasets.holders(actor, wanted, by_sha256=by_sha256):
+        for opened, facts in self._catalog.holders(actor, wanted, by_sha256=by_sha256):
             by_dataset.setdefault(opened.dataset.id, (opened, {}))[1][facts.address] = facts
         return [row for opened, facts in by_dataset.values() for row in _holdings(opened, facts)]
 

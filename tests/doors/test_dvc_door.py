@@ -55,7 +55,7 @@ def join(services: Services, alice: tuple[Actor, str], bob: tuple[Actor, str]) -
 
     def give(dataset: Dataset, level: AccessLevel | None) -> dict[str, str]:
         if level:
-            services.datasets.set_member(alice[0], dataset.id, "bob", level)
+            services.memberships.set_member(alice[0], dataset.id, "bob", level)
         return auth(bob[1])
 
     return give

@@ -43,8 +43,8 @@ def people(live: Live) -> dict[str, tuple[Actor, str]]:
 def shared(live: Live, people: dict[str, tuple[Actor, str]]) -> Shared:
     owner, token = people["owner"]
     dataset = live.dataset(owner, f"Cells {next(_numbers)}")
-    live.services.datasets.set_member(owner, dataset.id, "git-reader", AccessLevel.REPORTER)
-    live.services.datasets.set_member(owner, dataset.id, "git-readonly", AccessLevel.DEVELOPER)
+    live.services.memberships.set_member(owner, dataset.id, "git-reader", AccessLevel.REPORTER)
+    live.services.memberships.set_member(owner, dataset.id, "git-readonly", AccessLevel.DEVELOPER)
     return Shared(live, owner, token, dataset)
 
 
@@ -237,7 +237,7 @@ def test_a_removed_member_is_out_at_once(
     shared: Shared, people: dict[str, tuple[Actor, str]], make_work: MakeWork
 ) -> None:
     work = clone(shared.live, make_work, shared.dataset, people["reader"][1])
-    shared.live.services.datasets.remove_member(shared.owner, shared.dataset.id, "git-reader")
+    shared.live.services.memberships.remove_member(shared.owner, shared.dataset.id, "git-reader")
 
     assert "not found" in work.git("fetch", check=False)
 

@@ -53,7 +53,7 @@ def test_binding_the_same_site_again_changes_nothing_and_another_is_refused(serv
 
 def test_a_developer_binds_nothing(services, alice, bob, sites):
     made = make_dataset(services, alice[0], storage_site=None)
-    services.datasets.set_member(alice[0], made.id, "bob", AccessLevel.DEVELOPER)
+    services.memberships.set_member(alice[0], made.id, "bob", AccessLevel.DEVELOPER)
     with pytest.raises(ForbiddenError):
         services.datasets.bind(bob[0], made.id, "one")
 
@@ -171,7 +171,7 @@ def _crash_while_recording(services, monkeypatch, actor, dataset):
         raise GitopsError("crash")
 
     with monkeypatch.context() as patch:
-        patch.setattr(services.datasets, "record_binding", crash)
+        patch.setattr(services.datasets.gate, "record_binding", crash)
         with pytest.raises(GitopsError):
             services.datasets.bind(actor, dataset, "one")
     assert b"storage_site: null" in _text(services, dataset, RECORD)

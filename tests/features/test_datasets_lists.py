@@ -11,7 +11,7 @@ SORTS = ["name", "created_at", "updated_at"]
 
 
 def _names(services, actor, wanted=ALL, **options):
-    return [found.name for found in services.datasets.page(actor, wanted, **options)]
+    return [found.name for found in services.catalog.page(actor, wanted, **options)]
 
 
 def _value(found, sort):
@@ -21,7 +21,7 @@ def _value(found, sort):
 def _paged(services, actor, *, sort="name", is_descending=False, limit=2, between=lambda: None):
     """Walk all pages as a client does, with something happening after the first."""
     rows, after = [], None
-    while page := services.datasets.page(
+    while page := services.catalog.page(
         actor, ALL, sort=sort, is_descending=is_descending, after=after, limit=limit
     ):
         rows += page
@@ -97,7 +97,7 @@ def test_a_page_is_full_although_a_closed_namespace_hides_rows(services, alice, 
     assert _names(services, bob[0], limit=3) == ["b0", "b1", "b2"]
     assert _names(services, Actor(), limit=3) == ["b0", "b1", "b2"]
     assert _names(services, alice[0], limit=3) == ["a0", "a1", "a2"]
-    assert services.datasets.facets(bob[0], ALL)["namespace"] == {"alice": 4}
+    assert services.catalog.facets(bob[0], ALL)["namespace"] == {"alice": 4}
 
 
 def test_everybody_sees_what_he_may(services, alice, bob, admin):
@@ -106,7 +106,7 @@ def test_everybody_sees_what_he_may(services, alice, bob, admin):
     assert _names(services, Actor()) == ["public"]
     assert _names(services, bob[0]) == ["internal", "public"]
     assert _names(services, admin[0]) == ["internal", "private", "public"]
-    services.datasets.set_member(alice[0], "alice/private", "bob", AccessLevel.GUEST)
+    services.memberships.set_member(alice[0], "alice/private", "bob", AccessLevel.GUEST)
     assert _names(services, bob[0]) == ["internal", "private", "public"]
 
 
@@ -121,13 +121,13 @@ def test_a_member_of_a_namespace_sees_its_private_datasets(services, alice, bob)
 def test_facets_count_only_what_is_visible(services, alice, bob):
     make_dataset(services, alice[0], "one", visibility=Visibility.PUBLIC, topics=["cells"], storage_site=None)
     make_dataset(services, alice[0], "two", topics=["cells", "secret"], storage_site=None)
-    assert services.datasets.facets(bob[0], ALL) == {
+    assert services.catalog.facets(bob[0], ALL) == {
         "visibility": {"public": 1},
         "namespace": {"alice": 1},
         "topic": {"cells": 1},
     }
-    assert services.datasets.facets(alice[0], ALL)["topic"] == {"cells": 2, "secret": 1}
-    assert services.datasets.facets(alice[0], DatasetFilter(topic="secret"))["visibility"] == {"private": 1}
+    assert services.catalog.facets(alice[0], ALL)["topic"] == {"cells": 2, "secret": 1}
+    assert services.catalog.facets(alice[0], DatasetFilter(topic="secret"))["visibility"] == {"private": 1}
 
 
 def test_filters_combine(services, alice):

@@ -18,14 +18,14 @@ def shared(services, alice):
 def _levels(services, actor, dataset):
     return {
         member.username: (member.level, member.is_inherited)
-        for member in services.datasets.members(actor, dataset)
+        for member in services.memberships.members(actor, dataset)
     }
 
 
 def test_own_and_inherited_members_are_listed(services, alice, bob, make_user, shared):
     make_user("carol")
     services.namespaces.set_member(alice[0], "vision", "bob", AccessLevel.REPORTER)
-    services.datasets.set_member(alice[0], shared.id, "carol", AccessLevel.GUEST)
+    services.memberships.set_member(alice[0], shared.id, "carol", AccessLevel.GUEST)
     assert _levels(services, alice[0], shared.id) == {
         "alice": (AccessLevel.OWNER, True),
         "bob": (AccessLevel.REPORTER, True),
@@ -36,7 +36,7 @@ def test_own_and_inherited_members_are_listed(services, alice, bob, make_user, s
 @pytest.mark.parametrize("level", LEVELS)
 def test_the_higher_of_both_levels_counts(services, alice, bob, shared, level):
     services.namespaces.set_member(alice[0], "vision", "bob", AccessLevel.REPORTER)
-    services.datasets.set_member(alice[0], shared.id, "bob", level)
+    services.memberships.set_member(alice[0], shared.id, "bob", level)
     assert services.datasets.open(bob[0], shared.id, Action.READ).level == max(level, AccessLevel.REPORTER)
 
 
@@ -46,29 +46,29 @@ def test_nobody_grants_above_his_own_level_and_only_maintainers_grant(
     services, alice, bob, make_user, shared, own, granted
 ):
     make_user("carol")
-    services.datasets.set_member(alice[0], shared.id, "bob", own)
+    services.memberships.set_member(alice[0], shared.id, "bob", own)
     if own >= AccessLevel.MAINTAINER and granted <= own:
-        assert services.datasets.set_member(bob[0], shared.id, "carol", granted).level == granted
+        assert services.memberships.set_member(bob[0], shared.id, "carol", granted).level == granted
     else:
         with pytest.raises(ForbiddenError):
-            services.datasets.set_member(bob[0], shared.id, "carol", granted)
+            services.memberships.set_member(bob[0], shared.id, "carol", granted)
 
 
 def test_a_maintainer_touches_no_owner(services, alice, bob, make_user, shared):
     make_user("carol")
-    services.datasets.set_member(alice[0], shared.id, "bob", AccessLevel.MAINTAINER)
-    services.datasets.set_member(alice[0], shared.id, "carol", AccessLevel.OWNER)
+    services.memberships.set_member(alice[0], shared.id, "bob", AccessLevel.MAINTAINER)
+    services.memberships.set_member(alice[0], shared.id, "carol", AccessLevel.OWNER)
     with pytest.raises(ForbiddenError):
-        services.datasets.set_member(bob[0], shared.id, "carol", AccessLevel.GUEST)
+        services.memberships.set_member(bob[0], shared.id, "carol", AccessLevel.GUEST)
     with pytest.raises(ForbiddenError):
-        services.datasets.remove_member(bob[0], shared.id, "carol")
+        services.memberships.remove_member(bob[0], shared.id, "carol")
 
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_everybody_may_leave_and_is_out_at_once(services, alice, bob, shared, level):
     """S5: a removed member is out at once."""
-    services.datasets.set_member(alice[0], shared.id, "bob", level)
-    services.datasets.remove_member(bob[0], shared.id, "BOB")
+    services.memberships.set_member(alice[0], shared.id, "bob", level)
+    services.memberships.remove_member(bob[0], shared.id, "BOB")
     with pytest.raises(MissingError):
         services.datasets.open(bob[0], shared.id, Action.SEE)
 
@@ -76,26 +76,26 @@ def test_everybody_may_leave_and_is_out_at_once(services, alice, bob, shared, le
 def test_a_reader_removes_nobody_else(services, alice, bob, make_user, shared):
     make_user("carol")
     for name in ("bob", "carol"):
-        services.datasets.set_member(alice[0], shared.id, name, AccessLevel.DEVELOPER)
+        services.memberships.set_member(alice[0], shared.id, name, AccessLevel.DEVELOPER)
     with pytest.raises(ForbiddenError):
-        services.datasets.remove_member(bob[0], shared.id, "carol")
+        services.memberships.remove_member(bob[0], shared.id, "carol")
 
 
 def test_inherited_members_are_not_removed_here(services, alice, bob, shared):
     services.namespaces.set_member(alice[0], "vision", "bob", AccessLevel.REPORTER)
     with pytest.raises(MissingError, match="itself"):
-        services.datasets.remove_member(alice[0], shared.id, "bob")
+        services.memberships.remove_member(alice[0], shared.id, "bob")
 
 
 def test_nobody_becomes_a_member_without_an_account(services, alice, shared):
     with pytest.raises(BadRequestError) as refused:
-        services.datasets.set_member(alice[0], shared.id, "nobody", AccessLevel.GUEST)
+        services.memberships.set_member(alice[0], shared.id, "nobody", AccessLevel.GUEST)
     assert refused.value.error_code == "user_not_found"
 
 
 def test_setting_a_member_at_once_from_many_sides_leaves_one_row(services, alice, bob, shared):
     _, errors = race(
-        8, lambda n: services.datasets.set_member(alice[0], shared.id, "bob", AccessLevel(10 + 10 * (n % 3)))
+        8, lambda n: services.memberships.set_member(alice[0], shared.id, "bob", AccessLevel(10 + 10 * (n % 3)))
     )
     assert not errors
     assert list(_levels(services, alice[0], shared.id)).count("bob") == 1
@@ -105,7 +105,7 @@ def test_setting_a_member_at_once_from_many_sides_leaves_one_row(services, alice
 
 
 def test_a_protected_default_branch_takes_changes_from_maintainers_only(services, alice, bob, shared):
-    services.datasets.set_member(alice[0], shared.id, "bob", AccessLevel.DEVELOPER)
+    services.memberships.set_member(alice[0], shared.id, "bob", AccessLevel.DEVELOPER)
     services.datasets.update(alice[0], shared.id, {"push_level": AccessLevel.MAINTAINER})
     head = put(services, alice[0], shared.id, {"a.bin": b"a"})
     versions, uploads = services.versions, services.uploads
@@ -123,7 +123,7 @@ def test_a_protected_default_branch_takes_changes_from_maintainers_only(services
 
 
 def test_other_branches_of_a_protected_dataset_stay_open_to_developers(services, alice, bob, shared):
-    services.datasets.set_member(alice[0], shared.id, "bob", AccessLevel.DEVELOPER)
+    services.memberships.set_member(alice[0], shared.id, "bob", AccessLevel.DEVELOPER)
     services.datasets.update(alice[0], shared.id, {"push_level": AccessLevel.MAINTAINER})
     services.versions.create_branch(bob[0], shared.id, "work", "main")
     assert put(services, bob[0], shared.id, {"b.bin": b"b"}, branch="work")

@@ -209,7 +209,7 @@ def test_an_interrupted_creation_is_finished_by_its_job(services, clock, alice, 
             make_dataset(services, alice[0])
     with pytest.raises(UnavailableError):
         services.datasets.open(alice[0], "alice/cells", Action.READ)
-    assert services.datasets.page(alice[0], _everything()) == []
+    assert services.catalog.page(alice[0], _everything()) == []
     clock.advance(minutes=2)
     services.jobs.run_pending()
     assert contents(services, alice[0], "alice/cells") == {"README.md": b"# Cells\n"}
@@ -236,13 +236,13 @@ def _everything():
 
 def test_a_scheduled_dataset_is_gone_for_all_but_its_owners_and_comes_back(services, alice, bob):
     made = make_dataset(services, alice[0], visibility=Visibility.PUBLIC)
-    services.datasets.set_member(alice[0], made.id, "bob", AccessLevel.MAINTAINER)
+    services.memberships.set_member(alice[0], made.id, "bob", AccessLevel.MAINTAINER)
     services.datasets.schedule_deletion(alice[0], made.id)
     with pytest.raises(MissingError):
         services.datasets.open(bob[0], made.id, Action.SEE)
     with pytest.raises(MissingError):
         services.datasets.open(alice[0], made.id, Action.READ)
-    assert services.datasets.page(alice[0], _everything()) == []
+    assert services.catalog.page(alice[0], _everything()) == []
     assert services.datasets.open(alice[0], made.id, Action.SEE).dataset.deletion_due
     services.datasets.undo_deletion(alice[0], made.id)
     assert services.datasets.open(bob[0], made.id, Action.WRITE)
@@ -308,7 +308,7 @@ def test_one_site_that_is_away_keeps_no_other_dataset_waiting(services, clock, a
 def test_a_guest_is_told_no_counts(services, alice, bob):
     made = make_dataset(services, alice[0])
     put(services, alice[0], made.id, {"a.bin": b"bytes"})
-    services.datasets.set_member(alice[0], made.id, "bob", AccessLevel.GUEST)
+    services.memberships.set_member(alice[0], made.id, "bob", AccessLevel.GUEST)
     seen = services.datasets.overview(bob[0], made.id)
     assert (seen.head, seen.totals.files, seen.stored_objects, seen.stored_bytes) == (None, 0, 0, 0)
     assert services.datasets.overview(alice[0], made.id).stored_bytes == 5

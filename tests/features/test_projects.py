@@ -178,7 +178,7 @@ def test_a_folder_that_cannot_be_listed_is_left_to_dvc(services, alice, cells):
 
 
 def test_a_project_is_private_and_its_author_s_unless_asked(services, alice, bob, cells):
-    services.datasets.set_member(alice[0], cells.id, "bob", AccessLevel.REPORTER)
+    services.memberships.set_member(alice[0], cells.id, "bob", AccessLevel.REPORTER)
     project = start(services, bob[0], cells)
     assert (project.full_path, project.visibility, project.kind) == (
         "bob/study",
@@ -196,7 +196,7 @@ def test_what_one_cannot_see_cannot_be_pinned(services, bob, cells):
 
 
 def test_a_guest_may_not_pin_what_he_may_not_read(services, alice, bob, cells):
-    services.datasets.set_member(alice[0], cells.id, "bob", AccessLevel.GUEST)
+    services.memberships.set_member(alice[0], cells.id, "bob", AccessLevel.GUEST)
     with pytest.raises(ForbiddenError):
         start(services, bob[0], cells)
 
@@ -208,7 +208,7 @@ def test_a_visitor_starts_nothing_even_from_a_public_dataset(services, alice, ce
 
 
 def test_a_namespace_needs_a_developer_and_bounds_the_visibility(services, alice, bob, cells):
-    services.datasets.set_member(alice[0], cells.id, "bob", AccessLevel.REPORTER)
+    services.memberships.set_member(alice[0], cells.id, "bob", AccessLevel.REPORTER)
     services.namespaces.create(alice[0], path="lab", name="Lab", visibility=Visibility.INTERNAL)
     with pytest.raises(ForbiddenError):
         start(services, bob[0], cells, namespace="lab")
@@ -285,7 +285,7 @@ def _dying(*_arguments, **_options):
 
 
 def _listed(services, actor, kind, **options):
-    found = services.datasets.page(actor, DatasetFilter(kind=kind), **options)
+    found = services.catalog.page(actor, DatasetFilter(kind=kind), **options)
     return [row.full_path for row in found]
 
 
@@ -293,7 +293,7 @@ def test_datasets_and_projects_are_listed_apart(services, alice, cells):
     start(services, alice[0], cells)
     assert _listed(services, alice[0], Kind.DATASET) == ["alice/cells"]
     assert _listed(services, alice[0], Kind.PROJECT) == ["alice/study"]
-    assert services.datasets.facets(alice[0], DatasetFilter())["namespace"] == {"alice": 1}
+    assert services.catalog.facets(alice[0], DatasetFilter())["namespace"] == {"alice": 1}
 
 
 def test_a_dataset_shows_the_projects_that_the_reader_may_see(services, alice, bob, cells):

@@ -291,7 +291,7 @@ def test_an_abandoned_upload_takes_nothing_more(services, alice, cells, upload):
 
 
 def test_an_upload_is_its_owners_alone(services, alice, bob, admin, cells, upload):
-    services.datasets.set_member(alice[0], cells, "bob", AccessLevel.OWNER)
+    services.memberships.set_member(alice[0], cells, "bob", AccessLevel.OWNER)
     for actor, act in ((bob, "progress"), (bob, "commit"), (bob, "abandon")):
         with pytest.raises(MissingError):
             options = {"message": "x"} if act == "commit" else {}

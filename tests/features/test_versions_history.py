@@ -33,7 +33,7 @@ def cells(services, alice):
 
 
 def test_the_log_filters_by_path_author_and_time(services, clock, alice, bob, cells):
-    services.datasets.set_member(alice[0], cells, "bob", AccessLevel.DEVELOPER)
+    services.memberships.set_member(alice[0], cells, "bob", AccessLevel.DEVELOPER)
     clock.advance(days=1)
     put(services, bob[0], cells, {"d/a.bin": b"1"})
     clock.advance(days=1)
@@ -237,7 +237,7 @@ def test_a_plain_tag_does_not_move_by_being_made_again(services, alice, cells):
 
 
 def test_a_developer_deletes_tags_but_no_release(services, alice, bob, cells):
-    services.datasets.set_member(alice[0], cells, "bob", AccessLevel.DEVELOPER)
+    services.memberships.set_member(alice[0], cells, "bob", AccessLevel.DEVELOPER)
     services.versions.create_tag(bob[0], cells, "plain", "main", notes=None)
     services.versions.create_tag(bob[0], cells, "v1.0", "main", notes="Notes")
     services.versions.delete_tag(bob[0], cells, "plain")
@@ -317,9 +317,9 @@ def test_a_look_up_finds_paths_and_versions_in_readable_datasets_only(services, 
         "d/b.bin",
     }
     assert find(bob[0], [md5(b"same")], by_sha256=False) == []
-    services.datasets.set_member(alice[0], cells, "bob", AccessLevel.GUEST)
+    services.memberships.set_member(alice[0], cells, "bob", AccessLevel.GUEST)
     assert find(bob[0], [md5(b"same")], by_sha256=False) == []
-    services.datasets.set_member(alice[0], cells, "bob", AccessLevel.REPORTER)
+    services.memberships.set_member(alice[0], cells, "bob", AccessLevel.REPORTER)
     assert len(find(bob[0], [md5(b"same")], by_sha256=False)) == 2
     services.datasets.schedule_deletion(alice[0], cells)
     assert find(alice[0], [md5(b"same")], by_sha256=False) == []

@@ -53,7 +53,7 @@ def _commit(services, alice, dataset, *actions, **options):
 
 
 def test_each_change_is_exactly_one_commit_by_its_author(services, alice, bob, cells):
-    services.datasets.set_member(alice[0], cells, "bob", AccessLevel.DEVELOPER)
+    services.memberships.set_member(alice[0], cells, "bob", AccessLevel.DEVELOPER)
     put(services, bob[0], cells, {"a.bin": b"a"})
     put(services, bob[0], cells, {"a.bin": b"b"}, message="Mend a")
     delete(services, bob[0], cells, "a.bin")

@@ -121,7 +121,7 @@ def _scheduled(place: Place, dataset: int, _who: str) -> str:
 
 
 def _member(place: Place, dataset: int, _who: str) -> str:
-    place.services.datasets.set_member(place.owner, dataset, "extra-x", AccessLevel.GUEST)
+    place.services.memberships.set_member(place.owner, dataset, "extra-x", AccessLevel.GUEST)
     return "extra-x"
 
 
@@ -282,7 +282,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     for visibility in Visibility:
         dataset = make_dataset(services, place.owner, visibility.value, visibility=visibility).id
         for name, level in {**MEMBERS, "blocked": AccessLevel.OWNER}.items():
-            services.datasets.set_member(place.owner, dataset, f"{name}-x", level)
+            services.memberships.set_member(place.owner, dataset, f"{name}-x", level)
         place.heads[dataset] = put(services, place.owner, dataset, {"a.bin": b"a"})
         services.versions.create_tag(place.owner, dataset, "v1", "main", notes=None)
         place.datasets[visibility] = dataset
@@ -421,9 +421,9 @@ def test_a_removed_member_and_a_changed_visibility_take_effect_at_once(place):
     assert place.client.get(address, headers=headers).status_code == 304
     place.services.datasets.update(place.owner, dataset, {"visibility": Visibility.PRIVATE})
     assert place.client.get(address, headers=headers).status_code == 404
-    place.services.datasets.set_member(place.owner, dataset, "stranger-x", AccessLevel.REPORTER)
+    place.services.memberships.set_member(place.owner, dataset, "stranger-x", AccessLevel.REPORTER)
     assert place.client.get(address, headers=headers).status_code == 304
-    place.services.datasets.remove_member(place.owner, dataset, "stranger-x")
+    place.services.memberships.remove_member(place.owner, dataset, "stranger-x")
     assert place.client.get(address, headers=headers).status_code == 404
 
 

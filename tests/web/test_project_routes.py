@@ -93,7 +93,7 @@ def test_visitors_are_asked_to_sign_in(client, alice, services, cells):
 
 
 def test_a_guest_reads_the_lineage_and_starts_nothing(client, services, alice, bob, cells):
-    services.datasets.set_member(alice[0], cells.id, "bob", AccessLevel.GUEST)
+    services.memberships.set_member(alice[0], cells.id, "bob", AccessLevel.GUEST)
     assert client.get(URL, headers=auth(bob[1])).status_code == 200
     assert start(client, bob[1]).status_code == 403
 
