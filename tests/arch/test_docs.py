@@ -15,6 +15,7 @@ TESTS = {
     for file in (ROOT / "tests").rglob("*.py")
     for name in re.findall(r"def (test_\w+)", file.read_text(encoding="utf-8"))
 }
+CODE = re.compile(r"```(?:console|sh|ini)\n.*?```|`[^`\n]+`", re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)(?:#[^)]*)?\)")
 
 
@@ -50,11 +51,11 @@ def test_every_module_that_the_design_names_exists() -> None:
 
 @pytest.mark.parametrize(("word", "known"), [("cairn", client), ("cairn-server", server)])
 def test_every_command_that_the_pages_show_exists(word: str, known) -> None:
+    code = (found for page in PAGES for found in CODE.findall(text_of(page)))
     shown = {
         name
-        for page in PAGES
-        for block in re.findall(r"```(?:console|sh)\n(.*?)```", text_of(page), re.DOTALL)
-        for name in re.findall(rf"(?:^|[$&|] ?){word} ([a-z][a-z-]+)", block, re.MULTILINE)
+        for found in code
+        for name in re.findall(rf"(?:^|[`$&|/] ?){word} ([a-z][a-z-]+)", found, re.MULTILINE)
     }
     assert shown
     assert shown - set(known.list_commands(None)) == set()
