@@ -250,19 +250,23 @@ class LocalStore:
     def _place(self, one: Staged) -> Path:
         """Give staged bytes their address, never in the place of other sound bytes."""
         path = self._path(one.address)
-        source = self._staging / one.token
         try:
-            _rename_to_nothing(source, path)
+            self._take_place(path, one)
         except FileNotFoundError:
             path.parent.mkdir(parents=True, exist_ok=True)
             _sync(self._objects)
-            source.rename(path)
+            self._take_place(path, one)
+        return path.parent
+
+    def _take_place(self, path: Path, one: Staged) -> None:
+        source = self._staging / one.token
+        try:
+            _rename_to_nothing(source, path)
         except FileExistsError:
             if self._same(path, one):
                 source.unlink()
             else:
                 source.rename(path)
-        return path.parent
 
     def _same(self, path: Path, one: Staged) -> bool:
         """Tell whether an address holds the very bytes (True) or damaged ones (False).

@@ -4,10 +4,9 @@ A pointer is not a capability. Nothing is served, committed or called present be
 its MD5: only what this table says was hashed for this very dataset.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
-from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -22,10 +21,9 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 from app.datasets.models import DatasetId, ObjectFacts
-from app.db import Connection, UtcDateTime, metadata
+from app.db import UPSERT, Connection, UtcDateTime, metadata
 from gitops.errors import ObjectClashError
 from gitops.model import Md5
 
@@ -44,7 +42,6 @@ objects = Table(
 )
 
 _CHUNK = 500
-_INSERT: Mapping[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 # Asked for by every download; building a statement costs as much as running it.
 _FACTS = select(
     objects.c.address,
@@ -84,7 +81,7 @@ def record(
     if not fresh:
         return
     connection.execute(
-        _INSERT[connection.dialect.name](objects).on_conflict_do_nothing(),
+        UPSERT[connection.dialect.name](objects).on_conflict_do_nothing(),
         [
             {
                 "dataset_id": dataset_id,

@@ -195,28 +195,25 @@ class Pool:
                 self.store.drop([one])
                 refused.append((one.address, str(error)))
             else:
+                known.setdefault(one.address, _facts_of(one))
                 good.append(one)
         return good
 
     def _keep(self, staged: list[Staged]) -> list[ObjectFacts]:
-        rows = [
-            ObjectFacts(
-                one.address,
-                one.digests.size,
-                one.digests.sha256,
-                one.digests.crc32,
-                is_legacy=one.address.removesuffix(".dir") != one.digests.md5,
-            )
-            for one in staged
-        ]
         if not staged:
-            return rows
-        known = self.facts([one.address for one in staged])
-        held = [one for one in staged if one.address in known and not known[one.address].damaged_at]
-        present = {one.address for one in held} - self.store.missing([one.address for one in held])
-        self.store.drop([one for one in staged if one.address in present])
+            return []
+        try:
+            # Once more: another request may have stored its twin since the bytes began to arrive.
+            known = self.facts([one.address for one in staged])
+            self._refuse_clashes(staged, known=known)
+        except BaseException:
+            self.store.drop(staged)
+            raise
+        rows = [_facts_of(one) for one in staged]
+        held = {address for address, facts in known.items() if not facts.damaged_at}
+        present = held - self.store.missing(held)
         fresh = {one.address: one for one in staged if one.address not in present}
-        self.store.drop([one for one in staged if one.address in fresh and fresh[one.address] is not one])
+        self.store.drop([one for one in staged if fresh.get(one.address) is not one])
         if fresh:
             try:
                 self.store.keep(list(fresh.values()))
@@ -232,9 +229,10 @@ class Pool:
         """Two contents with one MD5 exist in the wild; the second is refused, never taken for the first."""
         if known is None:
             known = self.facts([one.address for one in staged])
+        seen = dict(known)
         for one in staged:
-            held = known.get(one.address)
-            if held and (held.sha256, held.size) != (one.digests.sha256, one.digests.size):
+            held = seen.setdefault(one.address, _facts_of(one))
+            if (held.sha256, held.size) != (one.digests.sha256, one.digests.size):
                 raise ObjectClashError(f"other bytes with the MD5 {one.address} are stored already")
 
     def _legacy_addressed(self, staged: Staged, address: Md5) -> Staged:
@@ -248,6 +246,12 @@ class Pool:
         """Return the MD5 that DVC 2 gives a text file: of its bytes with CRLF read as LF."""
         with self.store.open_staged(staged) as stream:
             return digest(stream.read().replace(b"\r\n", b"\n")).md5
+
+
+def _facts_of(staged: Staged) -> ObjectFacts:
+    digests, address = staged.digests, staged.address
+    is_legacy = address.removesuffix(".dir") != digests.md5
+    return ObjectFacts(address, digests.size, digests.sha256, digests.crc32, is_legacy=is_legacy)
 
 
 def _addressed(staged: Staged, address: Md5) -> Staged:

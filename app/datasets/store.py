@@ -31,7 +31,7 @@ from sqlalchemy.exc import IntegrityError as SqlIntegrityError
 
 from app.access import AccessLevel, UserId, Visibility
 from app.datasets.models import Dataset, DatasetFilter, DatasetId, Kind
-from app.db import Connection, UtcDateTime, declare_trigger, metadata
+from app.db import UPSERT, Connection, UtcDateTime, declare_trigger, metadata
 from app.errors import TakenError
 from gitops.model import RefName
 
@@ -194,9 +194,12 @@ def members(connection: Connection, dataset_id: DatasetId) -> list[tuple[UserId,
 
 
 def set_member(connection: Connection, dataset_id: DatasetId, user: UserId, level: AccessLevel) -> None:
-    """Give a user a level on a dataset."""
-    remove_member(connection, dataset_id, user)
-    connection.execute(insert(dataset_members).values(dataset_id=dataset_id, user_id=user, level=int(level)))
+    """Give a user a level on a dataset; two that do so at once both succeed."""
+    row = UPSERT[connection.dialect.name](dataset_members).values(
+        dataset_id=dataset_id, user_id=user, level=int(level)
+    )
+    key = [dataset_members.c.dataset_id, dataset_members.c.user_id]
+    connection.execute(row.on_conflict_do_update(index_elements=key, set_={"level": int(level)}))
 
 
 def remove_member(connection: Connection, dataset_id: DatasetId, user: UserId) -> None:

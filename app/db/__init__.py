@@ -4,7 +4,7 @@ Tables are declared in the ``store.py`` of the feature that owns them, on ``meta
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,22 @@ from typing import Any
 from alembic import command
 from alembic.config import Config as AlembicConfig
 from sqlalchemy import Connection, Engine, MetaData, Select, create_engine, event, make_url, text
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from app.db.types import UtcDateTime
 from gitops.errors import StorageFullError, UnavailableError
 
-__all__ = ["Connection", "Database", "Select", "UtcDateTime", "after_commit", "declare_trigger", "metadata"]
+__all__ = [
+    "UPSERT",
+    "Connection",
+    "Database",
+    "Select",
+    "UtcDateTime",
+    "after_commit",
+    "declare_trigger",
+    "metadata",
+]
 
 metadata = MetaData(
     naming_convention={
@@ -29,6 +39,8 @@ metadata = MetaData(
     }
 )
 
+# INSERT that says what to do on a conflict, by dialect: the two databases agree on its form.
+UPSERT: Mapping[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 BUSY_TIMEOUT_S = 20
 POOL_SIZE = 16
 POOL_OVERFLOW = 112

@@ -12,7 +12,6 @@ from app.errors import ForbiddenError, TakenError
 from app.services import build
 from app.storage_sites.models import Provider
 from app.storage_sites.service import SiteChange, SiteDraft
-from gitops.datarepo import DataRepo
 from gitops.errors import GitopsError, IntegrityError
 from tests.steps import commit_behind, contents, make_dataset, put, race, repo_of
 

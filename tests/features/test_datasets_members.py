@@ -95,7 +95,8 @@ def test_nobody_becomes_a_member_without_an_account(services, alice, shared):
 
 def test_setting_a_member_at_once_from_many_sides_leaves_one_row(services, alice, bob, shared):
     _, errors = race(
-        8, lambda n: services.memberships.set_member(alice[0], shared.id, "bob", AccessLevel(10 + 10 * (n % 3)))
+        8,
+        lambda n: services.memberships.set_member(alice[0], shared.id, "bob", AccessLevel(10 + 10 * (n % 3))),
     )
     assert not errors
     assert list(_levels(services, alice[0], shared.id)).count("bob") == 1

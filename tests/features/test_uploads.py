@@ -179,11 +179,21 @@ def test_a_second_content_with_the_same_md5_is_a_clash_at_every_door(services, a
 def test_of_two_racing_contents_with_one_md5_one_wins_and_stays(services, alice, cells):
     pool = services.datasets.open(alice[0], cells, Action.WRITE).pool
     won, lost = race(16, lambda n: pool.receive([(TWIN, OTHER_TWIN)[n % 2]]))
+    assert len(won) == 8
     assert len({facts.sha256 for facts in won}) == 1
     assert {type(error) for error in lost} == {ObjectClashError}
     with pool.open(md5(TWIN)) as stream:
         assert sha256(stream.read()) == won[0].sha256
     assert pool.facts([md5(TWIN)])[md5(TWIN)].sha256 == won[0].sha256
+
+
+def test_two_contents_with_one_md5_in_one_batch_are_a_clash_too(services, alice, cells, upload):
+    pool = services.datasets.open(alice[0], cells, Action.WRITE).pool
+    with pytest.raises(ObjectClashError):
+        pool.receive_all([[TWIN], [OTHER_TWIN]])
+    assert pool.facts([md5(TWIN)]) == {}
+    received = pool.receive_many([(md5(TWIN), [TWIN]), (md5(TWIN), [OTHER_TWIN]), (md5(TWIN), [TWIN])])
+    assert ([facts.sha256 for facts in received.stored], len(received.refused)) == ([sha256(TWIN)] * 2, 1)
 
 
 def test_repeating_a_commit_gives_the_same_answer(services, alice, cells, upload):
