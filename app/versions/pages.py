@@ -22,7 +22,7 @@ from app.versions.views import (
 )
 from app.web.context import actor, services
 from app.web.cursors import number_of
-from app.web.rendering import FormFault, page, see_other
+from app.web.rendering import FormFault, here, page, see_other
 from gitops.errors import GitopsError
 from gitops.model import is_commit_id, parse_name, parse_path, parse_ref
 
@@ -89,6 +89,14 @@ def compare(namespace: str, name: str) -> Response:
     frame = DatasetFrame.of(opened, Tab.VERSIONS)
     refs = _refs(opened)
     old, new = request.args.get("from", "").strip(), request.args.get("to", "").strip()
+    picked = request.args.getlist("v")
+    if len(picked) == 2:  # noqa: PLR2004 - a pair: the timeline shows the newer one first
+        new, old = picked
+        return see_other(here(**{"from": old, "to": new, "v": None}))
+    if picked:
+        fault = FormFault("Choose two versions to compare.", 422)
+        model = ComparePage(frame, refs, picked[-1], _default(opened), fault=fault)
+        return page("versions/compare.html", model, status=fault.status)
     if not (old and new):
         before = next((tag.name for tag in refs.tags), "")
         return page("versions/compare.html", ComparePage(frame, refs, old or before, new or _default(opened)))
