@@ -22,7 +22,9 @@ from app.projects.service import ProjectService
 from app.storage_sites.service import SiteService
 from app.vault import Keyring, Vault, load_keyring
 from app.versions import service as versions_service
+from app.versions.history import HistoryService
 from app.versions.lookup import LookupService
+from app.versions.names import NameService
 from app.versions.service import VersionService
 from app.versions.uploads import UploadService
 from gitops.cache import ImmutableCache
@@ -50,6 +52,8 @@ class Services:
     catalog: Catalog
     memberships: MembershipService
     versions: VersionService
+    history: HistoryService
+    names: NameService
     uploads: UploadService
     lookup: LookupService
     downloads: DownloadService
@@ -108,7 +112,6 @@ def build(config: Config, *, clock: Callable[[], datetime] = utc_now) -> Service
         datasets=datasets,
         database=database,
         jobs=jobs,
-        cache=cache,
         clock=clock,
         git_timeout_s=config.git_timeout_s,
     )
@@ -142,6 +145,8 @@ def build(config: Config, *, clock: Callable[[], datetime] = utc_now) -> Service
         sites=sites,
         datasets=datasets,
         versions=versions,
+        history=HistoryService(datasets, cache),
+        names=NameService(datasets),
         uploads=uploads,
         catalog=catalog,
         memberships=MembershipService(gate, database, namespaces),

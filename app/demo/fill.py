@@ -104,9 +104,9 @@ def _tell(services: Services, story: Story, actors: Actors) -> None:
             topics=story.topics,
             storage_site=story.storage_site,
         )
-    _, _, versions = services.versions.log(owner, story.full_path)
+    _, _, versions = services.history.log(owner, story.full_path)
     titles = {version.commit.title for version in versions}
-    tags = {tag.name for tag in services.versions.tags(owner, story.full_path)}
+    tags = {tag.name for tag in services.names.tags(owner, story.full_path)}
     for chapter in story.chapters:
         if isinstance(chapter, Release):
             if chapter.name not in tags:
@@ -118,7 +118,7 @@ def _tell(services: Services, story: Story, actors: Actors) -> None:
 def _release(services: Services, story: Story, release: Release, author: Actor) -> None:
     opened = services.datasets.open(author, story.full_path, Action.WRITE)
     branch = opened.dataset.default_branch
-    services.versions.create_tag(author, story.full_path, RefName(release.name), branch, notes=release.notes)
+    services.names.create_tag(author, story.full_path, RefName(release.name), branch, notes=release.notes)
 
 
 def _commit(services: Services, story: Story, step: Step, author: Actor) -> None:

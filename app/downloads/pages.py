@@ -139,7 +139,7 @@ def _file_page(at: Pinned, entry: Entry) -> FilePage:
 
 
 def _history(at: Pinned, path: RepoPath) -> tuple[Version, ...]:
-    _, _, versions = services().versions.log(
+    _, _, versions = services().history.log(
         actor(), at.opened.dataset.id, ref=parse_ref(at.commit), path=path
     )
     return tuple(islice(versions, _HISTORY))

@@ -45,7 +45,7 @@ _COUNT = re.compile(r"[0-9]{1,9}")
 def list_commits(path: DatasetPath, query: LogQuery) -> Response:
     """List versions, newest first, each with files and bytes added, removed and changed."""
     skip = _skip(query.cursor)
-    _, start, versions = services().versions.log(
+    _, start, versions = services().history.log(
         actor(),
         path.dataset,
         ref=shapes.ref_of(query.cursor.partition("~")[0] if query.cursor else query.ref),
@@ -70,7 +70,7 @@ def list_commits(path: DatasetPath, query: LogQuery) -> Response:
 )
 def show_commit(path: CommitPath) -> Response:
     """Show a version."""
-    _, found = services().versions.version(actor(), path.dataset, parse_ref(path.sha))
+    _, found = services().history.version(actor(), path.dataset, parse_ref(path.sha))
     return json_answer(shapes.version(found), headers={"X-Commit-Id": found.commit.id})
 
 
@@ -82,7 +82,7 @@ def show_commit(path: CommitPath) -> Response:
 )
 def show_commit_diff(path: CommitPath, query: PageQuery) -> Response:
     """List the files that a version added, removed, changed or renamed, against its first parent."""
-    _, found = services().versions.changes(actor(), path.dataset, parse_ref(path.sha))
+    _, found = services().history.changes(actor(), path.dataset, parse_ref(path.sha))
     rows, cursor = _page(found, "", query)
     shown = [shapes.compare_row(found.rows[index]) for index in rows]
     return page_answer(shown, cursor, headers={"X-Commit-Id": found.new})
@@ -96,7 +96,7 @@ def show_commit_diff(path: CommitPath, query: PageQuery) -> Response:
 )
 def compare_versions(path: DatasetPath, query: CompareQuery) -> Response:
     """Say what differs from one version to another; `delimiter=/` rolls it up by folder."""
-    _, found = services().versions.compare(actor(), path.dataset, parse_ref(query.from_), parse_ref(query.to))
+    _, found = services().history.compare(actor(), path.dataset, parse_ref(query.from_), parse_ref(query.to))
     headers: dict[str, str] = {"X-Commit-Id": found.new}
     if query.delimiter:
         folders = [one for one in found.by_folder(query.prefix) if one.path > (query.cursor or "")]
@@ -146,7 +146,7 @@ def restore_content(path: DatasetPath, body: Restore) -> Response:
 @routes.get("/datasets/<dataset:dataset>/tags", role="reporter", summary="Tags", answers=[TagAnswer])
 def list_tags(path: DatasetPath) -> Response:
     """List tags, the newest version number first."""
-    return json_answer([shapes.tag(found) for found in services().versions.tags(actor(), path.dataset)])
+    return json_answer([shapes.tag(found) for found in services().names.tags(actor(), path.dataset)])
 
 
 @routes.post(
@@ -159,7 +159,7 @@ def list_tags(path: DatasetPath) -> Response:
 def create_tag(path: DatasetPath, body: NewTag) -> Response:
     """Name a version; with a message the tag is a release and never moves."""
     notes = body.message if body.message and body.message.strip() else None
-    found = services().versions.create_tag(
+    found = services().names.create_tag(
         actor(), path.dataset, parse_name(body.name), parse_ref(body.ref), notes=notes
     )
     return created_answer(shapes.tag(found), _address(path, f"tags/{found.name}"))
@@ -170,7 +170,7 @@ def create_tag(path: DatasetPath, body: NewTag) -> Response:
 )
 def show_tag(path: NamePath) -> Response:
     """Show a tag."""
-    for found in services().versions.tags(actor(), path.dataset):
+    for found in services().names.tags(actor(), path.dataset):
         if found.name == path.name:
             return json_answer(shapes.tag(found), headers={"X-Commit-Id": found.commit})
     raise RefNotFoundError(f"there is no tag {path.name!r}")
@@ -179,7 +179,7 @@ def show_tag(path: NamePath) -> Response:
 @routes.delete("/datasets/<dataset:dataset>/tags/<anypath:name>", role="developer", summary="Delete a tag")
 def delete_tag(path: NamePath) -> Response:
     """Delete a tag; deleting a release needs a maintainer, and its name stays given to its version."""
-    services().versions.delete_tag(actor(), path.dataset, parse_name(path.name))
+    services().names.delete_tag(actor(), path.dataset, parse_name(path.name))
     return empty_answer()
 
 
@@ -188,7 +188,7 @@ def delete_tag(path: NamePath) -> Response:
 )
 def list_branches(path: DatasetPath) -> Response:
     """List branches."""
-    opened, found = services().versions.branches(actor(), path.dataset)
+    opened, found = services().names.branches(actor(), path.dataset)
     return json_answer([shapes.branch(one, opened.dataset.default_branch) for one in found])
 
 
@@ -201,9 +201,7 @@ def list_branches(path: DatasetPath) -> Response:
 )
 def create_branch(path: DatasetPath, body: NewBranch) -> Response:
     """Start a branch at a version."""
-    made = services().versions.create_branch(
-        actor(), path.dataset, parse_name(body.name), parse_ref(body.ref)
-    )
+    made = services().names.create_branch(actor(), path.dataset, parse_name(body.name), parse_ref(body.ref))
     return created_answer(shapes.branch(made, ""), _address(path, f"branches/{made.name}"))
 
 
@@ -215,7 +213,7 @@ def create_branch(path: DatasetPath, body: NewBranch) -> Response:
 )
 def show_branch(path: NamePath) -> Response:
     """Show a branch."""
-    opened, found = services().versions.branches(actor(), path.dataset)
+    opened, found = services().names.branches(actor(), path.dataset)
     for one in found:
         if one.name == path.name:
             return json_answer(shapes.branch(one, opened.dataset.default_branch))
@@ -227,7 +225,7 @@ def show_branch(path: NamePath) -> Response:
 )
 def delete_branch(path: NamePath) -> Response:
     """Delete a branch; its versions stay readable by their ids."""
-    services().versions.delete_branch(actor(), path.dataset, parse_name(path.name))
+    services().names.delete_branch(actor(), path.dataset, parse_name(path.name))
     return empty_answer()
 
 

@@ -148,7 +148,7 @@ def _delete_page(namespace: str, name: str, fault: FormFault | None = None) -> R
 
 
 def _revert_page(namespace: str, name: str, sha: str, fault: FormFault | None = None) -> Response:
-    opened, found = services().versions.version(actor(), f"{namespace}/{name}", parse_ref(sha))
+    opened, found = services().history.version(actor(), f"{namespace}/{name}", parse_ref(sha))
     branch = _branch(opened, request.values)
     diff = None
     if fault is None:

@@ -109,7 +109,7 @@ def post_commit(path: DatasetPath, body: NewCommit) -> Response:
         message=body.message,
         parent=shapes.parent_of(body.parent_commit),
     )
-    opened, version = services().versions.version(actor(), path.dataset, written.commit)
+    opened, version = services().history.version(actor(), path.dataset, written.commit)
     answer = {**shapes.version(version), **_written(written)}
     location = f"/api/v1/datasets/{opened.dataset.id}/commits/{written.commit}"
     return json_answer(answer, 201, {"X-Commit-Id": written.commit, "Location": location})

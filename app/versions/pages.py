@@ -39,7 +39,7 @@ def versions(namespace: str, name: str) -> Response:
     skip = number_of(skipped or None)
     ref = start_text if is_commit_id(start_text) else query.get("ref")
     path = parse_path(query.get("path", ""))
-    opened, start, found = services().versions.log(
+    opened, start, found = services().history.log(
         actor(),
         f"{namespace}/{name}",
         ref=shapes.ref_of(ref),
@@ -69,8 +69,8 @@ def versions(namespace: str, name: str) -> Response:
 @pages.get("/versions/<sha>")
 def version(namespace: str, name: str, sha: str) -> Response:
     """Show one version and what it changed."""
-    opened, found = services().versions.version(actor(), f"{namespace}/{name}", parse_ref(sha))
-    _, changes = services().versions.changes(actor(), opened.dataset.id, found.commit.id)
+    opened, found = services().history.version(actor(), f"{namespace}/{name}", parse_ref(sha))
+    _, changes = services().history.changes(actor(), opened.dataset.id, found.commit.id)
     parents = found.commit.parents
     model = VersionPage(
         DatasetFrame.of(opened, Tab.VERSIONS),
@@ -102,7 +102,7 @@ def compare(namespace: str, name: str) -> Response:
         return page("versions/compare.html", ComparePage(frame, refs, old or before, new or _default(opened)))
     prefix = request.args.get("path", "")
     try:
-        _, found = services().versions.compare(actor(), opened.dataset.id, parse_ref(old), parse_ref(new))
+        _, found = services().history.compare(actor(), opened.dataset.id, parse_ref(old), parse_ref(new))
     except (AppError, GitopsError) as error:
         fault = FormFault.of(error)
         return page(
@@ -132,7 +132,7 @@ def create_release(namespace: str, name: str) -> Response:
     form = request.form
     notes = form.get("notes", "").strip()
     try:
-        made = services().versions.create_tag(
+        made = services().names.create_tag(
             actor(),
             f"{namespace}/{name}",
             parse_name(form.get("tag", "").strip()),
@@ -151,7 +151,7 @@ def delete_release(namespace: str, name: str) -> Response:
     """Remove a tag; the version that it named stays."""
     raw = request.form.get("tag", "")
     try:
-        services().versions.delete_tag(actor(), f"{namespace}/{name}", parse_name(raw))
+        services().names.delete_tag(actor(), f"{namespace}/{name}", parse_name(raw))
     except (AppError, GitopsError) as error:
         opened = services().datasets.open(actor(), f"{namespace}/{name}", Action.READ)
         return _releases_page(opened, FormFault.of(error))
@@ -169,7 +169,7 @@ def create_branch(namespace: str, name: str) -> Response:
     """Start a branch at a version."""
     form = request.form
     try:
-        made = services().versions.create_branch(
+        made = services().names.create_branch(
             actor(),
             f"{namespace}/{name}",
             parse_name(form.get("tag", "").strip()),
@@ -186,7 +186,7 @@ def delete_branch(namespace: str, name: str) -> Response:
     """Remove a branch; its versions stay."""
     raw = request.form.get("branch", "")
     try:
-        services().versions.delete_branch(actor(), f"{namespace}/{name}", parse_name(raw))
+        services().names.delete_branch(actor(), f"{namespace}/{name}", parse_name(raw))
     except (AppError, GitopsError) as error:
         opened = services().datasets.open(actor(), f"{namespace}/{name}", Action.READ)
         return _releases_page(opened, FormFault.of(error))

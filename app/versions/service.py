@@ -1,4 +1,4 @@
-"""Versions: write content as one commit, read history, compare, take back, name.
+"""Versions: write content as one commit, and take versions back.
 
 Effects come in one order everywhere: bytes durable, then the commit, then the database.
 """
@@ -6,7 +6,6 @@ Effects come in one order everywhere: bytes durable, then the commit, then the d
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from itertools import islice
 
 from app.access import Action, Actor
 from app.datasets.models import DatasetId, ObjectFacts
@@ -15,7 +14,6 @@ from app.db import Database
 from app.errors import BadRequestError, PreconditionError
 from app.jobs import Jobs
 from app.versions.actions import ActionPlan
-from app.versions.history import History
 from app.versions.intake import (
     NO_CONDITION,
     BytesMissingError,
@@ -30,21 +28,18 @@ from app.versions.intake import (
     refuse_missing,
     take,
 )
-from app.versions.models import Claim, Comparison, FileAction, Stats, Version, Written
+from app.versions.models import Claim, FileAction, Written
 from gitops import layout, upkeep
-from gitops.cache import ImmutableCache
 from gitops.changes import ChangeSet
 from gitops.errors import EditConflictError, InvalidError, NothingToCommitError, RefMovedError
 from gitops.model import (
     ROOT,
-    Branch,
     Change,
     Commit,
     CommitId,
     EntryKind,
     RefName,
     RepoPath,
-    Tag,
     parse_path,
 )
 from gitops.snapshot import Snapshot
@@ -71,7 +66,7 @@ _PACKS_BEFORE_MAINTENANCE = 40
 
 
 class VersionService:
-    """Reads and writes the versions of datasets."""
+    """Writes the versions of datasets."""
 
     def __init__(
         self,
@@ -79,7 +74,6 @@ class VersionService:
         datasets: DatasetService,
         database: Database,
         jobs: Jobs,
-        cache: ImmutableCache,
         clock: Callable[[], datetime],
         git_timeout_s: int,
     ) -> None:
@@ -88,7 +82,6 @@ class VersionService:
         self._jobs = jobs
         self._clock = clock
         self._git_timeout_s = git_timeout_s
-        self._history = History(cache)
 
     # Writing
 
@@ -367,107 +360,6 @@ class VersionService:
             layout.check_writable(path)
         return opened, target, opened.repo.resolve(ref)
 
-    # History
-
-    def log(
-        self,
-        actor: Actor,
-        dataset: int | str,
-        *,
-        ref: RefName | CommitId | None = None,
-        path: RepoPath = ROOT,
-        author: str | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        skip: int = 0,
-    ) -> tuple[OpenDataset, CommitId, Iterator[Version]]:
-        """Return versions, newest first, as an iterator that computes each one's sums when it is reached.
-
-        ``skip`` leaves the first ones out, which costs a look at each but no sums. Moments are aware.
-        """
-        opened = self._datasets.open(actor, dataset, Action.READ)
-        start = opened.repo.resolve(ref or opened.dataset.default_branch)
-        wanted = (
-            commit
-            for commit in opened.repo.log(start, path=path)
-            if _is_by(commit, author)
-            and (since is None or commit.committer.when >= since)
-            and (until is None or commit.committer.when <= until)
-        )
-        shown = islice(wanted, skip, None)
-        return opened, start, (Version(commit, self.stats(opened, commit)) for commit in shown)
-
-    def version(
-        self, actor: Actor, dataset: int | str, ref: RefName | CommitId
-    ) -> tuple[OpenDataset, Version]:
-        """Return one version."""
-        opened = self._datasets.open(actor, dataset, Action.READ)
-        commit = opened.repo.git.read_commit(opened.repo.resolve(ref))
-        return opened, Version(commit, self.stats(opened, commit))
-
-    def stats(self, opened: OpenDataset, commit: Commit) -> Stats:
-        """Return a version's sums against its first parent; computed once per pair of commits."""
-        return self._history.stats(opened, commit)
-
-    def changes(
-        self, actor: Actor, dataset: int | str, ref: RefName | CommitId
-    ) -> tuple[OpenDataset, Comparison]:
-        """Return what one version changed against its first parent."""
-        opened = self._datasets.open(actor, dataset, Action.READ)
-        commit = opened.repo.git.read_commit(opened.repo.resolve(ref))
-        parent = commit.parents[0] if commit.parents else None
-        return opened, self._history.compare(opened, parent, commit.id)
-
-    def compare(
-        self,
-        actor: Actor,
-        dataset: int | str,
-        old: RefName | CommitId,
-        new: RefName | CommitId,
-    ) -> tuple[OpenDataset, Comparison]:
-        """Return everything that differs between two versions."""
-        opened = self._datasets.open(actor, dataset, Action.READ)
-        before, after = opened.repo.resolve(old), opened.repo.resolve(new)
-        return opened, self._history.compare(opened, before, after)
-
-    # Names
-
-    def tags(self, actor: Actor, dataset: int | str) -> list[Tag]:
-        """Return all tags, newest version number first."""
-        return self._datasets.open(actor, dataset, Action.READ).repo.tags()
-
-    def create_tag(
-        self, actor: Actor, dataset: int | str, name: RefName, ref: RefName | CommitId, *, notes: str | None
-    ) -> Tag:
-        """Name a version; with notes it is a release and never moves."""
-        opened = self._datasets.open(actor, dataset, Action.WRITE)
-        commit = opened.repo.resolve(ref)
-        return opened.repo.tag(name, commit, author=self._datasets.signature(actor), notes=notes)
-
-    def delete_tag(self, actor: Actor, dataset: int | str, name: RefName) -> None:
-        """Remove a tag; a release needs a maintainer, and its name stays given."""
-        opened = self._datasets.open(actor, dataset, Action.WRITE)
-        found = opened.repo.git.find_tag(name)
-        if found and found.is_release:
-            opened = self._datasets.open(actor, dataset, Action.MAINTAIN)
-        opened.repo.delete_tag(name)
-
-    def branches(self, actor: Actor, dataset: int | str) -> tuple[OpenDataset, list[Branch]]:
-        """Return all branches."""
-        opened = self._datasets.open(actor, dataset, Action.READ)
-        return opened, opened.repo.branches()
-
-    def create_branch(
-        self, actor: Actor, dataset: int | str, name: RefName, ref: RefName | CommitId
-    ) -> Branch:
-        """Start a branch at a version."""
-        opened = self._datasets.open(actor, dataset, Action.WRITE)
-        return opened.repo.create_branch(name, opened.repo.resolve(ref))
-
-    def delete_branch(self, actor: Actor, dataset: int | str, name: RefName) -> None:
-        """Remove a branch; its versions stay readable by their ids."""
-        self._datasets.open(actor, dataset, Action.WRITE).repo.delete_branch(name)
-
     # Jobs
 
     def after_commit(self, dataset: DatasetId) -> None:
@@ -502,10 +394,3 @@ def _revert_conflicts() -> Iterator[None]:
 
 def _lost(conflict: EditConflictError | RefMovedError) -> PreconditionError:
     return PreconditionError(f"the condition does not hold any more: {conflict}")
-
-
-def _is_by(commit: Commit, author: str | None) -> bool:
-    if not author:
-        return True
-    wanted = author.casefold()
-    return wanted in commit.author.name.casefold() or wanted == commit.author.email.casefold()

@@ -72,7 +72,7 @@ def story(live: Live, make_work: MakeWork) -> Story:
     work.git("tag", "v1")
     work.git("push", "--quiet", "origin", "v1")
     put(live, owner, dataset, {"train/new.bin": b"\x00new"})
-    live.services.versions.create_tag(owner, dataset.id, RefName("v2"), RefName("main"), notes=None)
+    live.services.names.create_tag(owner, dataset.id, RefName("v2"), RefName("main"), notes=None)
     told = Story(live, owner, token, dataset, dataset)
     return replace(told, project=told.start("Study"))
 

@@ -126,7 +126,7 @@ def test_a_protected_default_branch_takes_changes_from_maintainers_only(services
 def test_other_branches_of_a_protected_dataset_stay_open_to_developers(services, alice, bob, shared):
     services.memberships.set_member(alice[0], shared.id, "bob", AccessLevel.DEVELOPER)
     services.datasets.update(alice[0], shared.id, {"push_level": AccessLevel.MAINTAINER})
-    services.versions.create_branch(bob[0], shared.id, "work", "main")
+    services.names.create_branch(bob[0], shared.id, "work", "main")
     assert put(services, bob[0], shared.id, {"b.bin": b"b"}, branch="work")
     upload = services.uploads.open(bob[0], shared.id, branch="work")
     from tests.steps import declared

@@ -44,7 +44,7 @@ def actor(services: Services, username: str):
 
 def test_every_version_of_every_story_is_there(filled: Services) -> None:
     told = {story.full_path: sum(hasattr(step, "title") for step in story.chapters) for story in stories()}
-    counted = {path: len(list(filled.versions.log(SYSTEM, path)[2])) for path in DATASETS}
+    counted = {path: len(list(filled.history.log(SYSTEM, path)[2])) for path in DATASETS}
     # Beside its story a dataset has the version in which it was created.
     assert counted == {path: steps + 1 for path, steps in told.items()}
 
@@ -56,7 +56,7 @@ def test_releases_hold_different_bytes_of_a_replaced_file(filled: Services) -> N
 
 
 def test_versions_have_several_authors(filled: Services) -> None:
-    _, _, versions = filled.versions.log(SYSTEM, "vision/photographs")
+    _, _, versions = filled.history.log(SYSTEM, "vision/photographs")
     assert {version.commit.author.name for version in versions} == {"Alice Martin", "Bob Okafor"}
 
 
@@ -68,9 +68,9 @@ def test_a_second_run_changes_nothing(filled: Services) -> None:
 
 def test_what_people_deleted_stays_deleted(services: Services) -> None:
     fill(services)
-    services.versions.delete_tag(SYSTEM, "vision/tables", RefName("v0.1.0"))
+    services.names.delete_tag(SYSTEM, "vision/tables", RefName("v0.1.0"))
     fill(services)
-    assert [tag.name for tag in services.versions.tags(SYSTEM, "vision/tables")] == ["v0.2.0"]
+    assert [tag.name for tag in services.names.tags(SYSTEM, "vision/tables")] == ["v0.2.0"]
 
 
 def test_an_interrupted_fill_is_finished_by_the_next(
@@ -85,7 +85,7 @@ def test_an_interrupted_fill_is_finished_by_the_next(
             fill(services)
     finished = fill(services)
     assert finished.is_complete
-    assert len(list(services.versions.log(SYSTEM, "vision/photographs")[2])) == 10
+    assert len(list(services.history.log(SYSTEM, "vision/photographs")[2])) == 10
 
 
 def test_a_service_with_accounts_is_left_alone(services: Services) -> None:

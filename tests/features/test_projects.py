@@ -26,7 +26,7 @@ def cells(services, alice):
     """A dataset with a release ``v0.1.0`` and a newer version."""
     made = make_dataset(services, alice[0])
     put(services, alice[0], made.id, FILES)
-    services.versions.create_tag(alice[0], made.id, RefName("v0.1.0"), RefName("main"), notes="First")
+    services.names.create_tag(alice[0], made.id, RefName("v0.1.0"), RefName("main"), notes="First")
     put(services, alice[0], made.id, {"train/c.bin": b"\x00ccc"})
     return made
 

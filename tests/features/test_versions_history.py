@@ -50,7 +50,7 @@ def test_sums_count_files_and_bytes(services, alice, cells):
     put(services, alice[0], cells, {"a.bin": b"123", "b.md": b"1"})
     put(services, alice[0], cells, {"a.bin": b"12345", "c.bin": b"1"})
     delete(services, alice[0], cells, "b.md")
-    _, _, versions = services.versions.log(alice[0], cells)
+    _, _, versions = services.history.log(alice[0], cells)
     found = [
         [(amount.files, amount.size) for amount in (one.stats.added, one.stats.removed, one.stats.changed)]
         for one in versions
@@ -70,20 +70,20 @@ def test_sums_of_a_folder_whose_manifest_comes_later_are_not_kept(services, alic
     )
     pointer = f"outs:\n- md5: {md5(manifest)}.dir\n  size: 2\n  nfiles: 2\n  hash: md5\n  path: d\n"
     commit = commit_behind(services, cells, {"d.dvc": pointer.encode()})
-    assert services.versions.version(alice[0], cells, commit)[1].stats.added.files == 1
-    assert len(services.versions.changes(alice[0], cells, commit)[1].rows) == 1
+    assert services.history.version(alice[0], cells, commit)[1].stats.added.files == 1
+    assert len(services.history.changes(alice[0], cells, commit)[1].rows) == 1
     services.datasets.open(alice[0], cells, Action.WRITE).pool.receive(
         [manifest], address=md5(manifest) + ".dir"
     )
-    assert services.versions.version(alice[0], cells, commit)[1].stats.added.files == 2
-    assert len(services.versions.changes(alice[0], cells, commit)[1].rows) == 2
+    assert services.history.version(alice[0], cells, commit)[1].stats.added.files == 2
+    assert len(services.history.changes(alice[0], cells, commit)[1].rows) == 2
 
 
 # Comparing
 
 
 def _compare(services, alice, dataset, old, new="main"):
-    found = services.versions.compare(alice[0], dataset, old, new)[1]
+    found = services.history.compare(alice[0], dataset, old, new)[1]
     return {(row.kind, row.path, row.old_path) for row in found.rows}, found
 
 
@@ -219,7 +219,7 @@ def test_a_release_never_moves_whatever_is_tried(services, alice, cells):
     for notes in ("Again", None):
         with pytest.raises((ReleaseImmutableError, RefExistsError)):
             make(alice[0], cells, "v1.0", second, notes=notes)
-    services.versions.delete_tag(alice[0], cells, "v1.0")
+    services.names.delete_tag(alice[0], cells, "v1.0")
     for notes in ("Again", None):
         with pytest.raises(ReleaseImmutableError):
             make(alice[0], cells, "v1.0", second, notes=notes)
@@ -228,32 +228,32 @@ def test_a_release_never_moves_whatever_is_tried(services, alice, cells):
 
 def test_a_plain_tag_does_not_move_by_being_made_again(services, alice, cells):
     first = put(services, alice[0], cells, {"a.bin": b"1"})
-    services.versions.create_tag(alice[0], cells, "nightly", "main", notes=None)
+    services.names.create_tag(alice[0], cells, "nightly", "main", notes=None)
     put(services, alice[0], cells, {"a.bin": b"2"})
     with pytest.raises(RefExistsError):
-        services.versions.create_tag(alice[0], cells, "nightly", "main", notes=None)
+        services.names.create_tag(alice[0], cells, "nightly", "main", notes=None)
     assert contents(services, alice[0], cells, "nightly")["a.bin"] == b"1"
-    assert services.versions.tags(alice[0], cells)[0].commit == first
+    assert services.names.tags(alice[0], cells)[0].commit == first
 
 
 def test_a_developer_deletes_tags_but_no_release(services, alice, bob, cells):
     services.memberships.set_member(alice[0], cells, "bob", AccessLevel.DEVELOPER)
-    services.versions.create_tag(bob[0], cells, "plain", "main", notes=None)
-    services.versions.create_tag(bob[0], cells, "v1.0", "main", notes="Notes")
-    services.versions.delete_tag(bob[0], cells, "plain")
+    services.names.create_tag(bob[0], cells, "plain", "main", notes=None)
+    services.names.create_tag(bob[0], cells, "v1.0", "main", notes="Notes")
+    services.names.delete_tag(bob[0], cells, "plain")
     with pytest.raises(ForbiddenError):
-        services.versions.delete_tag(bob[0], cells, "v1.0")
+        services.names.delete_tag(bob[0], cells, "v1.0")
 
 
 def test_branches_go_their_own_way_and_leave_their_versions_behind(services, alice, cells):
     """D4: a version stays readable by its id after its branch is gone."""
-    services.versions.create_branch(alice[0], cells, "work", "main")
+    services.names.create_branch(alice[0], cells, "work", "main")
     commit = put(services, alice[0], cells, {"a.bin": b"1"}, branch=RefName("work"))
     assert contents(services, alice[0], cells) == CARD
-    services.versions.delete_branch(alice[0], cells, "work")
+    services.names.delete_branch(alice[0], cells, "work")
     assert contents(services, alice[0], cells, commit)["a.bin"] == b"1"
     with pytest.raises(ConflictError):
-        services.versions.delete_branch(alice[0], cells, "main")
+        services.names.delete_branch(alice[0], cells, "main")
     with pytest.raises(RefNotFoundError):
         put(services, alice[0], cells, {"b.bin": b"1"}, branch=RefName("work"))
 
@@ -262,9 +262,9 @@ def test_branches_go_their_own_way_and_leave_their_versions_behind(services, ali
 def test_names_with_a_meaning_of_their_own_are_not_given(services, alice, cells, name):
     """S4: no branch or tag shadows a commit id or a word of the service."""
     with pytest.raises(InvalidRefError):
-        services.versions.create_branch(alice[0], cells, name, "main")
+        services.names.create_branch(alice[0], cells, name, "main")
     with pytest.raises(InvalidRefError):
-        services.versions.create_tag(alice[0], cells, name, "main", notes=None)
+        services.names.create_tag(alice[0], cells, name, "main", notes=None)
 
 
 # Links for ever
@@ -274,8 +274,8 @@ def test_links_by_commit_answer_the_same_after_all_that_can_happen(services, ali
     """D4: after revert, restore, tag change, branch deletion, upkeep and rename."""
     commits = [put(services, alice[0], cells, {"a.bin": b"%d" % n, f"{n}.bin": b"x"}) for n in range(4)]
     links = {commit: contents(services, alice[0], cells, commit) for commit in commits}
-    services.versions.create_tag(alice[0], cells, "v1", commits[0], notes="n")
-    services.versions.delete_tag(alice[0], cells, "v1")
+    services.names.create_tag(alice[0], cells, "v1", commits[0], notes="n")
+    services.names.delete_tag(alice[0], cells, "v1")
     services.versions.revert(alice[0], cells, commits[3], branch=None)
     services.versions.restore(alice[0], cells, commits[1], RepoPath(""), branch=None)
     services.datasets.update(alice[0], cells, {"name": "Renamed", "visibility": Visibility.PUBLIC})
@@ -307,7 +307,7 @@ def test_the_etag_of_a_condition_is_that_of_the_download(services, alice, cells)
 def test_a_look_up_finds_paths_and_versions_in_readable_datasets_only(services, alice, bob, cells):
     """S1: whoever may not read a dataset does not learn that it holds some bytes."""
     put(services, alice[0], cells, {"a.bin": b"same", "d/b.bin": b"same"})
-    services.versions.create_tag(alice[0], cells, "v1", "main", notes=None)
+    services.names.create_tag(alice[0], cells, "v1", "main", notes=None)
     delete(services, alice[0], cells, "a.bin")
     find = services.lookup.find
     found = {(row.path, row.refs) for row in find(alice[0], [md5(b"same")], by_sha256=False)}
@@ -332,9 +332,9 @@ def test_a_look_up_takes_a_hundred_hashes_at_once(services, alice):
 
 def test_a_stranger_reads_no_history(services, bob, alice, cells):
     for read in (
-        lambda: services.versions.log(bob[0], cells),
-        lambda: services.versions.tags(bob[0], cells),
-        lambda: services.versions.compare(bob[0], cells, "main", "main"),
+        lambda: services.history.log(bob[0], cells),
+        lambda: services.names.tags(bob[0], cells),
+        lambda: services.history.compare(bob[0], cells, "main", "main"),
     ):
         with pytest.raises(MissingError):
             read()

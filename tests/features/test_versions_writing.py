@@ -57,7 +57,7 @@ def test_each_change_is_exactly_one_commit_by_its_author(services, alice, bob, c
     put(services, bob[0], cells, {"a.bin": b"a"})
     put(services, bob[0], cells, {"a.bin": b"b"}, message="Mend a")
     delete(services, bob[0], cells, "a.bin")
-    _, _, versions = services.versions.log(alice[0], cells)
+    _, _, versions = services.history.log(alice[0], cells)
     log = [(found.commit.title, found.commit.author.name) for found in versions]
     assert log == [
         ("Delete a.bin", "bob"),
@@ -511,7 +511,7 @@ def test_a_form_keeps_relative_folders_below_its_own(services, alice, cells):
 
 def test_a_form_is_judged_against_the_branch_as_it_was_when_it_began(services, alice, cells):
     """D3: of a form and a file on one path, one wins; the branch named late is still the one seen early."""
-    services.versions.create_branch(alice[0], cells, "work", "main")
+    services.names.create_branch(alice[0], cells, "work", "main")
     form = FormUpload()
 
     def files():

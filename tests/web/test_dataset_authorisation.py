@@ -127,13 +127,13 @@ def _member(place: Place, dataset: int, _who: str) -> str:
 
 def _tag(place: Place, dataset: int, _who: str) -> str:
     name = f"t{next(place.numbers)}"
-    place.services.versions.create_tag(place.owner, dataset, name, "main", notes=None)
+    place.services.names.create_tag(place.owner, dataset, name, "main", notes=None)
     return name
 
 
 def _branch(place: Place, dataset: int, _who: str) -> str:
     name = f"b{next(place.numbers)}"
-    place.services.versions.create_branch(place.owner, dataset, name, "main")
+    place.services.names.create_branch(place.owner, dataset, name, "main")
     return name
 
 
@@ -284,7 +284,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         for name, level in {**MEMBERS, "blocked": AccessLevel.OWNER}.items():
             services.memberships.set_member(place.owner, dataset, f"{name}-x", level)
         place.heads[dataset] = put(services, place.owner, dataset, {"a.bin": b"a"})
-        services.versions.create_tag(place.owner, dataset, "v1", "main", notes=None)
+        services.names.create_tag(place.owner, dataset, "v1", "main", notes=None)
         place.datasets[visibility] = dataset
     services.accounts.set_blocked(SYSTEM, "blocked-x", is_blocked=True)
     yield place
