@@ -214,7 +214,7 @@ def test_a_release_never_moves_whatever_is_tried(services, alice, cells):
     """D4: a release name never means two versions."""
     first = put(services, alice[0], cells, {"a.bin": b"1"})
     second = put(services, alice[0], cells, {"a.bin": b"2"})
-    make = services.versions.create_tag
+    make = services.names.create_tag
     make(alice[0], cells, "v1.0", first, notes="The first")
     for notes in ("Again", None):
         with pytest.raises((ReleaseImmutableError, RefExistsError)):
