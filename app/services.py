@@ -174,6 +174,7 @@ def _connect_jobs(
         jobs.register(kind, _for_dataset(act))
     periodic: Mapping[str, Callable[[], object]] = {
         datasets_service.PURGE: datasets.purge_due,
+        versions_service.SWEEP: versions.sweep_leftovers,
         "jobs.forget": jobs.forget_finished,
         **sweeps,
     }

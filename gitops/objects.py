@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -125,6 +126,10 @@ class ObjectStore(Protocol):
 
     def open_staged(self, staged: Staged) -> BinaryIO:
         """Return bytes that have arrived but are not kept yet."""
+        ...
+
+    def sweep_staging(self, *, before: datetime) -> int:
+        """Forget arrivals that nobody has added to since; return how many."""
         ...
 
     def addresses(self) -> Iterator[Md5]:
@@ -294,6 +299,19 @@ class LocalStore:
     def open_staged(self, staged: Staged) -> BinaryIO:
         """Return the bytes of a staging file."""
         return (self._staging / staged.token).open("rb")
+
+    def sweep_staging(self, *, before: datetime) -> int:
+        """Remove staging files last written to before a moment: their process was killed."""
+        swept = 0
+        for path in self._staging.glob("*"):
+            try:
+                is_left = path.stat().st_mtime < before.timestamp()
+            except FileNotFoundError:
+                continue
+            if is_left:
+                path.unlink(missing_ok=True)
+                swept += 1
+        return swept
 
     def addresses(self) -> Iterator[Md5]:
         """Yield every address in the pool, folder by folder."""

@@ -5,7 +5,7 @@ Effects come in one order everywhere: bytes durable, then the commit, then the d
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from app.access import Action, Actor
 from app.datasets.models import DatasetId, ObjectFacts
@@ -62,7 +62,9 @@ __all__ = [
 
 COMMITTED = "version.committed"
 MAINTAIN = "git.maintain"
+SWEEP = "leftovers.sweep"
 _PACKS_BEFORE_MAINTENANCE = 40
+_STAGED_FOR = timedelta(days=1)
 
 
 class VersionService:
@@ -367,6 +369,15 @@ class VersionService:
         opened = self._datasets.open_for_upkeep(dataset)
         if upkeep.pack_count(opened.repo.git) >= _PACKS_BEFORE_MAINTENANCE:
             self._jobs.enqueue(None, MAINTAIN, str(dataset), {"dataset": dataset})
+
+    def sweep_leftovers(self) -> None:
+        """Remove what killed processes left behind: git's locks, half a pack, half a file."""
+        now = self._clock()
+        for dataset in self._datasets.all_ids():
+            opened = self._datasets.open_for_upkeep(dataset)
+            upkeep.sweep_stale_locks(opened.repo.git, now=now)
+            if opened.found_pool:
+                opened.found_pool.store.sweep_staging(before=now - _STAGED_FOR)
 
     def maintain(self, dataset: DatasetId) -> None:
         """Run git's upkeep on one dataset's repository."""

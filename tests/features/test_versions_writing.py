@@ -1,5 +1,8 @@
 """Writing: each change is one commit, nobody's change is lost, nothing points at missing bytes."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 from app.access import AccessLevel, Action
@@ -531,3 +534,19 @@ def test_a_form_takes_no_hostile_name(services, alice, cells, name):
     with pytest.raises(InvalidPathError):
         _form(services, alice, cells, ["fine.bin", name])
     assert contents(services, alice[0], cells) == before
+
+
+def test_what_a_killed_writer_left_is_swept_and_nothing_else(services, alice, cells):
+    put(services, alice[0], cells, {"a.bin": b"1"})
+    opened = services.datasets.open_for_upkeep(cells)
+    lock = opened.repo.git.path / "refs" / "heads" / "main.lock"
+    lock.touch()
+    staged = opened.pool.store.receive([b"half"])
+    with opened.pool.store.open_staged(staged) as stream:
+        left = stream.name
+    for path in (lock, Path(left)):
+        os.utime(path, (0, 0))
+    services.versions.sweep_leftovers()
+    assert not lock.exists()
+    assert not Path(left).exists()
+    assert contents(services, alice[0], cells)["a.bin"] == b"1"

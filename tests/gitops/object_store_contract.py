@@ -8,6 +8,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -186,3 +187,12 @@ class ObjectStoreContract:
         with store.open(address) as stream:
             store.delete(address)
             assert len(stream.read()) == 100_000
+
+    def test_only_arrivals_that_stand_still_are_swept(self, store: ObjectStore) -> None:
+        staged = store.receive([b"left behind"])
+        address = kept(store, b"kept")
+        now = datetime.now(UTC)
+        assert store.sweep_staging(before=now - timedelta(days=1)) == 0
+        assert store.sweep_staging(before=now + timedelta(days=1)) == 1
+        store.drop([staged])
+        assert stored(store, address) == b"kept"
