@@ -61,7 +61,7 @@ def declared(files: Mapping[str, bytes]) -> list[DeclaredFile]:
 
 
 def titles(services: Services, actor: Actor, dataset: int, **filters: Any) -> list[str]:
-    _, _, versions = services.versions.log(actor, dataset, **filters)
+    _, _, versions = services.history.log(actor, dataset, **filters)
     return [found.commit.title for found in versions]
 
 
