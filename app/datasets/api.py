@@ -100,9 +100,9 @@ def bind_storage_site(path: DatasetPath, body: Binding) -> Response:
     return json_answer(full(services().datasets.overview(actor(), bound.id)))
 
 
-@routes.get("/datasets/<dataset:dataset>/members", role="reporter", summary="Members", answers=[MemberAnswer])
+@routes.get("/datasets/<dataset:dataset>/members", role="user", summary="Members", answers=[MemberAnswer])
 def list_dataset_members(path: DatasetPath) -> Response:
-    """List own and inherited members."""
+    """List own and inherited members, for people with a name who may read the dataset."""
     return json_answer([_member(found) for found in services().memberships.members(actor(), path.dataset)])
 
 

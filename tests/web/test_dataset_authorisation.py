@@ -183,7 +183,7 @@ TABLE: dict[str, Row] = {
     "delete_dataset_delete": Row(OWN, 202, "DELETE", D, after=_undelete),
     "undelete_dataset_post": Row(OWN, 200, "POST", D + "/undelete", ready=_scheduled),
     "bind_storage_site_put": Row(MAINTAIN, 200, "PUT", D + "/storage-site", _json(storage_site="local")),
-    "list_dataset_members_get": Row(READ, 200, "GET", D + "/members"),
+    "list_dataset_members_get": Row(READ, 200, "GET", D + "/members", role="user"),
     "set_dataset_member_post": Row(
         MAINTAIN, 201, "POST", D + "/members", _json(username="extra-x", access_level=10)
     ),
