@@ -234,7 +234,8 @@ def wanted(stream: IO[bytes]) -> Iterator[str]:
             raise InvalidError("the request is not made of pkt-lines") from error
         content = stream.read(max(0, length - _HEAD))
         if content.startswith(b"want "):
-            yield content[5:45].decode(errors="replace")
+            # git takes digits of either case for the same id.
+            yield content[5:45].decode(errors="replace").lower()
 
 
 def refuse_hidden_wants(repo: GitRepo, oids: Iterable[str]) -> None:

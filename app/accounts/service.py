@@ -131,6 +131,7 @@ class AccountService:
         Raises:
             ForbiddenError: the current password is wrong.
         """
+        _require_write(actor)
         models.check_password(new)
         with self._database.reading() as connection:
             found = store.find_sign_in(connection, actor.username)
@@ -184,10 +185,11 @@ class AccountService:
         """Return a new token for oneself, or for a user by an administrator, and its text.
 
         Raises:
-            ForbiddenError: the credential used may not do what the new token could.
+            ForbiddenError: the credential only reads, or may not do what the new token could.
         """
         now = self._clock()
         _check_token_request(name, scopes, expires_at, now)
+        _require_write(actor)
         if username is not None and username != actor.username:
             _require_admin(actor)
         if not scopes <= actor.scopes:
@@ -209,6 +211,7 @@ class AccountService:
     def revoke_token(self, actor: Actor, token: TokenId) -> None:
         """End one of one's own tokens; repeating it changes nothing."""
         user = self.profile(actor)
+        _require_write(actor)
         with self._database.transaction() as connection:
             store.delete_token(connection, user.id, token)
 
@@ -226,7 +229,9 @@ class AccountService:
         with self._database.transaction() as connection:
             if store.count_users(connection):
                 return
-            admin = self._insert_user(connection, "admin", password=None, is_admin=True, is_first=True)
+            admin = self._insert_user(
+                connection, models.FIRST_ACCOUNT, password=None, is_admin=True, is_first=True
+            )
             store.insert_token(
                 connection,
                 user=admin.id,
@@ -329,6 +334,11 @@ def _check_token_request(
 def _require_admin(actor: Actor) -> None:
     if not (actor.is_admin and actor.may_write):
         raise ForbiddenError("only administrators may do this")
+
+
+def _require_write(actor: Actor) -> None:
+    if not actor.may_write and not actor.is_anonymous:
+        raise ForbiddenError("this token may only read; it needs the scope 'api'", code="insufficient_scope")
 
 
 def _require_user(connection: Connection, username: str) -> User:

@@ -17,6 +17,8 @@ log = logging.getLogger("cairn.request")
 HEADER = "X-Request-Id"
 _GOOD_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _QUIET = frozenset({"static", "api_health.healthz_get", "api_health.readyz_get"})
+# Their addresses hold a secret that lets somebody in.
+_SECRET_ADDRESSES = frozenset({"accounts.setup", "accounts.submit_setup"})
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -41,7 +43,7 @@ def _end(response: Response) -> Response:
             extra={
                 "request_id": request_id(),
                 "method": request.method,
-                "path": request.path[:500],
+                "path": _path(),
                 "status": response.status_code,
                 "duration_ms": round((time.perf_counter() - g.get("began", time.perf_counter())) * 1000, 2),
                 "user": actor().username or None,
@@ -50,6 +52,12 @@ def _end(response: Response) -> Response:
             },
         )
     return response
+
+
+def _path() -> str:
+    if request.endpoint in _SECRET_ADDRESSES and request.url_rule is not None:
+        return request.url_rule.rule
+    return request.path[:500]
 
 
 class JsonFormatter(logging.Formatter):

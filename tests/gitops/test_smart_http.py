@@ -372,9 +372,10 @@ def test_a_fetch_may_not_want_an_unknown_version(server: Server) -> None:
         smart_http.refuse_hidden_wants(server.repo, [hidden])
 
 
-def test_wants_are_read_from_packet_lines() -> None:
+@pytest.mark.parametrize("sent", ["a" * 40, "A" * 40])
+def test_wants_are_read_from_packet_lines_in_either_case_as_git_does(sent: str) -> None:
     oid = "a" * 40
-    lines = smart_http.packet_line(f"want {oid} thin-pack\n".encode()) + b"0001" + b"0000"
+    lines = smart_http.packet_line(f"want {sent} thin-pack\n".encode()) + b"0001" + b"0000"
 
     assert list(smart_http.wanted(io.BytesIO(lines))) == [oid]
 

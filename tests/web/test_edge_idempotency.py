@@ -3,9 +3,12 @@
 import threading
 
 import pytest
+from sqlalchemy import select
 
+from app.access import SYSTEM, AccessLevel, Scope
 from app.db import replies
 from tests.conftest import auth
+from tests.steps import make_dataset
 
 
 def _create(client, token, key, path="vision"):
@@ -98,3 +101,41 @@ def _fingerprint_of_vision() -> str:
 
     body = b'{"path": "vision"}'
     return hashlib.sha256(f"application/json\n{len(body)}\n".encode() + body).hexdigest()
+
+
+def _make_token(client, token):
+    sent = {"name": "ci", "scopes": ["api"]}
+    return client.post("/api/v1/user/tokens", json=sent, headers={**auth(token), "Idempotency-Key": "k1"})
+
+
+def test_a_kept_answer_is_encrypted_because_it_may_hold_a_new_token(client, alice, services):
+    made = _make_token(client, alice[1])
+
+    with services.database.reading() as connection:
+        kept = connection.execute(select(replies.replies.c.body)).scalar_one()
+    assert made.json["token"].encode() not in kept
+    assert _make_token(client, alice[1]).json == made.json
+
+
+def test_a_token_that_only_reads_is_never_told_what_a_stronger_one_was_answered(client, alice, services):
+    _make_token(client, alice[1])
+    _, weak = services.accounts.create_token(
+        SYSTEM, name="weak", scopes=frozenset({Scope.READ_API}), username="alice"
+    )
+
+    answer = _make_token(client, weak)
+
+    assert (answer.status_code, answer.json["error_code"]) == (403, "insufficient_scope")
+
+
+def test_a_removed_member_is_told_no_more_what_he_was_answered(client, alice, bob, services):
+    dataset = make_dataset(services, alice[0])
+    services.memberships.set_member(alice[0], dataset.id, "bob", AccessLevel.DEVELOPER)
+    headers = {**auth(bob[1]), "Idempotency-Key": "k1"}
+    address = f"/api/v1/datasets/{dataset.id}/branches"
+    assert client.post(address, json={"name": "x", "ref": "main"}, headers=headers).status_code == 201
+    services.memberships.remove_member(alice[0], dataset.id, "bob")
+
+    answer = client.post(address, json={"name": "x", "ref": "main"}, headers=headers)
+
+    assert (answer.status_code, answer.json["error_code"]) == (404, "dataset_not_found")

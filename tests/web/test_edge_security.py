@@ -1,6 +1,7 @@
 """Credentials, cookies, forgery, throttle and headers."""
 
 import base64
+import logging
 import re
 
 import pytest
@@ -8,7 +9,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from app import create_app
-from app.access import SYSTEM
+from app.access import SYSTEM, Scope
 from app.config import Config
 from tests.conftest import auth
 
@@ -383,3 +384,34 @@ def test_a_read_only_token_changes_nothing(client, services, alice):
     answer = _create(client, auth(raw))
 
     assert (answer.status_code, answer.json["error_code"]) == (403, "insufficient_scope")
+
+
+@pytest.mark.parametrize(
+    ("address", "form"),
+    [
+        ("/me/tokens", {"name": "for ever", "scope": "read_api", "days": ""}),
+        ("/me/tokens/1/revoke", {}),
+        (
+            "/me/password",
+            {"current": PASSWORD, "password": "another " + PASSWORD, "again": "another " + PASSWORD},
+        ),
+    ],
+)
+def test_a_token_that_only_reads_changes_nothing_of_the_account(client, carol, services, address, form):
+    _, raw = services.accounts.create_token(
+        SYSTEM, name="weak", scopes=frozenset({Scope.READ_API}), username="carol"
+    )
+
+    client.post(address, data=form, headers=auth(raw))
+
+    assert [row["name"] for row in client.get("/api/v1/user/tokens", headers=auth(raw)).json] == ["weak"]
+    assert services.accounts.sign_in("carol", PASSWORD, address="test")
+
+
+def test_the_log_does_not_tell_the_set_up_link(client, services, caplog):
+    link = services.accounts.open_setup_link()
+
+    with caplog.at_level(logging.INFO):
+        client.get(f"/setup/{link}")
+
+    assert caplog.records[-1].path == "/setup/<token>"
