@@ -119,7 +119,8 @@ def _pinned_rows(bench: Bench, count: int, dataset: int, single: DvcRepository) 
     requests = bench.service.keep_alive(addresses)
     warm = single.open_warm([f"data/{name}" for name in names], "v1")
     operation = "one pinned file of 60 KB, keep-alive, warm"
-    yield Row("P3", count, operation, requests, "DVCFileSystem.open, in process, warm", warm)
+    if warm:
+        yield Row("P3", count, operation, requests, "DVCFileSystem.open, in process, warm", warm)
 
 
 def _dvc_listing_rows(bench: Bench, count: int, dataset: int, single: DvcRepository) -> Iterator[Row]:
