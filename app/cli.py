@@ -1,5 +1,6 @@
 """``cairn-server``: serve, worker, migrate, and what an administrator does at the machine itself."""
 
+import ctypes
 import errno
 import signal
 import socket
@@ -29,6 +30,7 @@ from gitops.errors import GitopsError
 BACKLOG = 2048
 HEADER_TIMEOUT_MS = 30_000
 STOP_AFTER_S = 20
+SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of <linux/prctl.h>
 DEFAULT_FILE = Path("cairn.toml")
 LoadConfig = Callable[..., Config]
 
@@ -122,11 +124,17 @@ def refuse_taken_address(address: str, port: int) -> None:
 
 def web_process(config: Config, *, with_jobs: bool) -> Flask:
     """Return the application of one web process; granian calls this in each."""
+    end_with_parent()
     configure_logging(config.log_level)
     services = build(config)
     if with_jobs:
         services.jobs.start(threads=config.job_threads)
     return create_app(config, services)
+
+
+def end_with_parent() -> None:
+    """Have the kernel end this process when the one that started it is killed: an orphan keeps the port."""
+    ctypes.CDLL(None).prctl(SET_PARENT_DEATH_SIGNAL, signal.SIGTERM)
 
 
 @main.command()

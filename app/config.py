@@ -20,6 +20,7 @@ FOREIGN_ENV = frozenset({"CAIRN_ENDPOINT", "CAIRN_TOKEN", "CAIRN_CONFIG"})
 FOREIGN_ENV_PREFIXES = ("CAIRN_CLIENT_", "CAIRN_CACHE_DIR", "CAIRN_TEST_")
 MEGABYTE = 1 << 20
 MIN_SECRET_BYTES = 16
+HIGHEST_PORT = 65535
 
 
 class ConfigError(Exception):
@@ -221,7 +222,7 @@ _PARSERS: Mapping[str, Any] = {
 
 def _refuse_contradictions(config: Config) -> None:
     host, _, port = config.bind.rpartition(":")
-    if not host or not port.isdigit():
+    if not host or not port.isdecimal() or int(port) > HIGHEST_PORT:
         raise ConfigError(f"the setting 'bind' is not HOST:PORT: {config.bind!r}")
     if urlsplit(config.public_url).scheme not in {"http", "https"} or config.public_url.endswith("/"):
         raise ConfigError(

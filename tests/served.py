@@ -13,6 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 TOKEN = "cairn-served-test-token-0123456789"
 START_S = 60
+STOP_S = 30
 
 
 class Served:
@@ -55,9 +56,21 @@ class Served:
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
+    def kill_parent(self) -> None:
+        """End only the process that was started, as one who looks for its id would."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
     def stop(self) -> None:
         if self.process is not None and self.process.poll() is None:
             self.kill()
+
+    def wait_until_gone(self) -> None:
+        deadline = time.monotonic() + STOP_S
+        while self._is_ready():
+            assert time.monotonic() < deadline, "a process without its parent goes on serving"
+            time.sleep(0.05)
 
     def memory(self) -> int:
         """Return the resident bytes of all processes of the service together."""

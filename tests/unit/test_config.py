@@ -62,6 +62,7 @@ def test_lists_and_derived_values_are_parsed():
         ({"CAIRN_WORKERS": "many"}, "workers"),
         ({"CAIRN_WORKERS": "0"}, "workers"),
         ({"CAIRN_BIND": "nowhere"}, "bind"),
+        ({"CAIRN_BIND": "127.0.0.1:65536"}, "bind"),
         ({"CAIRN_PUBLIC_URL": "ftp://x"}, "public_url"),
         ({"CAIRN_PUBLIC_URL": "http://x/"}, "public_url"),
         ({"CAIRN_FORGE": "svn"}, "forge"),

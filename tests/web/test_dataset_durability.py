@@ -149,6 +149,15 @@ def _watched(served, act):
 
 
 @pytest.mark.slow
+def test_the_service_starts_again_after_its_first_process_was_killed(served):
+    served.kill_parent()
+
+    served.wait_until_gone()
+    served.start()
+
+    assert _ask(served, "GET", "/user")[0] == 200
+
+
 def test_a_large_file_passes_through_in_flat_memory(served):
     """Streams what grows: a file of 300 MB costs the service a few megabytes, by either way in and out."""
     dataset = _make_dataset(served)
