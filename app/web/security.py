@@ -122,9 +122,11 @@ def _refuse_forgery() -> None:
     if is_streamed_form() and CSRF_HEADER not in request.headers:
         return  # the token is the form's first part, and is checked there
     if not sessions.is_csrf_token(_sent_csrf_token()):
-        raise ForbiddenError(
-            "the form is too old or was not ours; load the page again and repeat", code="csrf"
-        )
+        if source is CredentialSource.TOKEN_COOKIE and is_machine_address():
+            reason = f"the cookie {TOKEN_COOKIE} only reads; send the token as the header PRIVATE-TOKEN"
+        else:
+            reason = "the form is too old or was not ours; load the page again and repeat"
+        raise ForbiddenError(reason, code="csrf")
 
 
 def _sent_csrf_token() -> str | None:

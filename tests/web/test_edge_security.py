@@ -217,6 +217,12 @@ def test_a_token_cookie_changes_nothing_for_whatever_a_foreign_page_can_send(cli
     assert _create(client, {}, **options).json["error_code"] == "csrf"
 
 
+def test_who_writes_with_the_token_cookie_is_told_what_to_send(client, alice):
+    client.set_cookie("tokenGitLab", alice[1])
+
+    assert "PRIVATE-TOKEN" in _create(client, {}).json["detail"]
+
+
 @pytest.mark.parametrize("headers", [ORIGIN, {"Sec-Fetch-Site": "same-origin"}])
 def test_a_token_cookie_changes_things_from_our_own_pages(client, alice, headers):
     client.set_cookie("tokenGitLab", alice[1])
