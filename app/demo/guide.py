@@ -20,7 +20,7 @@ The dataset as a git repository, with DVC pointers for data:
 The same with the command line, verified:
   export CAIRN_ENDPOINT={url} CAIRN_TOKEN={token}
   {cairn} ls {guided} --ref v0.2.0
-  {cairn} download {guided} --ref v0.2.0 --output photographs
+  {cairn} download {guided} --ref v0.2.0 --output photographs-v0.2.0
 """
 
 ROLES = {

@@ -79,7 +79,7 @@ def list_sites(session: Session) -> None:
     """List the storage sites that you may use."""
     rows = list(session.http.rows("/storage-sites"))
     session.show(
-        rows, [f"{row['id']}\t{row['name']}\t{row['provider']}\t{row.get('url', '')}" for row in rows]
+        rows, [f"{row['id']}\t{row['name']}\t{row['provider']}\t{row.get('url') or ''}" for row in rows]
     )
 
 
