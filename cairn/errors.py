@@ -120,11 +120,15 @@ def error_of(status: int, problem: Mapping[str, Any], *, request_id: str = "") -
     """Return the exception for an answer with this status and problem document (RFC 9457)."""
     kind = _BY_STATUS.get(status, UnavailableError if status >= 500 or status == 429 else CairnError)  # noqa: PLR2004 - HTTP's own numbers
     message = str(problem.get("detail") or problem.get("message") or problem.get("title") or f"HTTP {status}")
-    faults = [f"{fault.get('pointer')}: {fault.get('detail')}" for fault in problem.get("errors") or ()]
+    faults = [
+        f"{fault.get('pointer')}: {fault.get('detail')}"
+        for fault in problem.get("errors") or ()
+        if str(fault.get("detail")) not in message
+    ]
     return kind(
         "; ".join([message, *faults]),
         code=str(problem.get("error_code") or ""),
         status=status,
         paths=[str(path) for path in problem.get("paths") or ()],
-        request_id=str(problem.get("instance") or request_id),
+        request_id=request_id or str(problem.get("instance") or ""),
     )

@@ -22,6 +22,14 @@ def test_a_problem_becomes_the_exception_of_its_status(status, kind, exit_code):
     assert (str(error), error.code, error.paths, error.exit_code) == ("why", "code", ("a",), exit_code)
 
 
+def test_the_faults_of_a_form_are_told_once_each():
+    faults = [{"pointer": "/name", "detail": "is required"}, {"pointer": "/x", "detail": "is unknown"}]
+
+    error = error_of(422, {"detail": "name: is required", "errors": faults})
+
+    assert str(error) == "name: is required; /x: is unknown"
+
+
 @pytest.mark.parametrize("status", ["429", "502", "503", "504"])
 def test_a_passing_failure_is_tried_again(http, service, status):
     service.files["a"] = b"x"
