@@ -1,6 +1,7 @@
 """What lies in a local folder, as an upload sees it."""
 
 import os
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,10 @@ RESERVED_FILES = frozenset({".gitignore", ".gitattributes", ".dvcignore"})
 
 @dataclass(frozen=True, slots=True)
 class LocalFile:
-    """A local file and the dataset path it is uploaded to; ``size`` as it was when the folder was read."""
+    """A local file and the dataset path it is uploaded to; ``size`` as it was when the folder was read.
+
+    The path is composed (NFC), as the service keeps it; file systems of macOS hand out decomposed names.
+    """
 
     path: str
     source: Path
@@ -40,16 +44,16 @@ def scan_folder(local: Path, remote: str = "", selection: Selection = EVERYTHING
     """
     if local.is_file():
         target = remote if remote and not remote.endswith("/") else f"{remote}{local.name}"
-        return Scan((LocalFile(target.strip("/"), local, local.stat().st_size),), {})
+        return Scan((LocalFile(_composed(target.strip("/")), local, local.stat().st_size),), {})
     if not local.is_dir():
         raise LocalFileError(f"{local} is neither a file nor a folder.")
     local = local.absolute()
-    prefix = f"{remote.strip('/')}/" if remote.strip("/") else ""
+    prefix = f"{_composed(remote.strip('/'))}/" if remote.strip("/") else ""
     files: list[LocalFile] = []
     skipped: dict[str, str] = {}
     start = len(os.fspath(local / "x")) - 1
     for entry in _walk(local):
-        relative = entry.path[start:].replace(os.sep, "/")
+        relative = _composed(entry.path[start:].replace(os.sep, "/"))
         if reason := _reason_to_skip(entry, local):
             skipped[relative] = reason
         elif selection.takes(relative):
@@ -86,6 +90,10 @@ def _reason_to_skip(entry: os.DirEntry[str], root: Path) -> str:
         if entry.is_dir():
             return "a symbolic link to a folder"
     return "" if entry.is_file() else "not a regular file"
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
 
 
 def _is_unicode(text: str) -> bool:

@@ -25,6 +25,9 @@ _SECURITY_SCHEMES: Mapping[str, Mapping[str, str]] = {
     "token_cookie": {"type": "apiKey", "in": "cookie", "name": "tokenGitLab"},
     "session": {"type": "apiKey", "in": "cookie", "name": "session"},
 }
+MULTIPART = "multipart/form-data"
+_BINARY: dict[str, Any] = {"type": "string", "format": "binary"}
+_FORM: dict[str, Any] = {"type": "object", "additionalProperties": {"type": "array", "items": _BINARY}}
 _FOR_VISITORS = frozenset({Role.ANONYMOUS, Role.GUEST, Role.REPORTER})
 
 
@@ -150,15 +153,15 @@ def _parameter(place: str, name: str, schema: Mapping[str, Any], *, is_required:
 
 def _body(operation: Operation, schemas: _Schemas) -> dict[str, Any] | None:
     if operation.consumes:
-        binary: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
-        return {"required": True, "content": dict.fromkeys(operation.consumes, binary)}
+        content = {kind: {"schema": _FORM if kind == MULTIPART else _BINARY} for kind in operation.consumes}
+        return {"required": True, "content": content}
     if "body" in operation.inputs:
         model = operation.inputs["body"]
         is_needed = any(item.is_required() for item in model.model_fields.values())
         return {"required": is_needed, "content": {JSON: {"schema": schemas.reference(model, "validation")}}}
     if "form" in operation.inputs:
         schema = {"schema": schemas.reference(operation.inputs["form"], "validation")}
-        kinds = ("application/x-www-form-urlencoded", "multipart/form-data")
+        kinds = ("application/x-www-form-urlencoded", MULTIPART)
         return {"required": True, "content": dict.fromkeys(kinds, schema)}
     return None
 

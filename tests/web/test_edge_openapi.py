@@ -64,6 +64,12 @@ def test_every_parameter_of_an_address_is_described(document):
         assert described == set(re.findall(r"{(\w+)}", address)), (address, method)
 
 
+def test_the_body_of_a_multipart_form_is_an_object(document):
+    body = document["paths"]["/api/v1/datasets/{dataset}/files"]["post"]["requestBody"]
+
+    assert body["content"]["multipart/form-data"]["schema"]["type"] == "object"
+
+
 def test_operation_ids_are_unique(document):
     names = [operation["operationId"] for _, _, operation in _operations(document)]
 

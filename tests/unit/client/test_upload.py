@@ -162,6 +162,14 @@ def test_a_scan_leaves_out_what_must_not_travel(tmp_path):
     }
 
 
+@pytest.mark.parametrize("name", ["caf\N{LATIN SMALL LETTER E WITH ACUTE}", "cafe\N{COMBINING ACUTE ACCENT}"])
+def test_a_scan_names_files_as_the_service_keeps_them(tmp_path, name):
+    (tmp_path / name).mkdir()
+    (tmp_path / name / name).write_bytes(b"x")
+
+    assert [file.path for file in scan_folder(tmp_path).files] == ["caf\xe9/caf\xe9"]
+
+
 @pytest.mark.parametrize(
     ("remote", "path"), [("", "a.txt"), ("b/c.txt", "b/c.txt"), ("b/", "b/a.txt"), ("/", "a.txt")]
 )
