@@ -9,7 +9,7 @@ from app import web
 from app.accounts import admin_pages
 from app.accounts import api as accounts_api
 from app.accounts import pages as accounts_pages
-from app.accounts.models import RESERVED_NAMES
+from app.accounts.models import FIRST_ACCOUNT, RESERVED_NAMES
 from app.config import Config
 from app.datasets import api as datasets_api
 from app.datasets import pages as datasets_pages
@@ -77,7 +77,8 @@ def create_app(config: Config, services: Services | None = None) -> Flask:
         PERMANENT_SESSION_LIFETIME=timedelta(days=config.session_days),
     )
     web.prepare(app, config)
-    routing.add_page_converters(app, RESERVED_NAMES)
+    # The first account's own namespace is called so; /admin/users and the like are rules of their own.
+    routing.add_page_converters(app, RESERVED_NAMES - {FIRST_ACCOUNT})
     web.add_service_routes(app)
     for routes in API_ROUTES:
         routes.register(app)

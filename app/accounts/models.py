@@ -14,6 +14,7 @@ from app.errors import FieldFault, ValidationError
 TokenId = NewType("TokenId", int)
 
 TOKEN_PREFIX = "cairn-"  # noqa: S105 - how tokens begin, so that scanners find leaked ones
+FIRST_ACCOUNT = "admin"
 MIN_PASSWORD = 8
 MAX_PASSWORD = 1024
 MAX_NAME = 64

@@ -116,6 +116,7 @@ def _file_page(at: Pinned, entry: Entry) -> FilePage:
     try:
         download = services().downloads.file(actor(), at.opened.dataset.id, entry.path, at.commit)
         size, md5, sha256 = download.file.size, download.file.md5, download.file.sha256
+        download.check()
         if size <= MAX_PREVIEW_BYTES and (entry.kind is EntryKind.TEXT or is_textual(media_type(entry.name))):
             text = _decoded(b"".join(download.read(0, size)))
     except (FilesGoneError, TakenError) as error:

@@ -67,8 +67,8 @@ def _adapt(token: Token, addresses: Addresses) -> None:
 
 
 def _link(href: str, addresses: Addresses) -> str:
-    parts = urlsplit(href)
-    if parts.scheme in _OUTSIDE or href.startswith("#"):
+    scheme = href.partition(":")[0].casefold()
+    if scheme in _OUTSIDE or href.startswith("#"):
         return href
     inside = inside_path(href)
     return addresses.file(inside) if inside else "#"
@@ -90,7 +90,10 @@ def _picture(token: Token, addresses: Addresses) -> Token:
 
 def inside_path(href: str) -> str | None:
     """Return the path in the dataset that a relative address means, or None for anything else."""
-    parts = urlsplit(href)
+    try:
+        parts = urlsplit(href)
+    except ValueError:  # such as http://[
+        return None
     if parts.scheme or parts.netloc or not parts.path or href.startswith("//"):
         return None
     path = normpath(unquote(parts.path).lstrip("/"))

@@ -27,13 +27,6 @@ class JobsPage:
     states: tuple[str, ...] = tuple(JobState)
 
 
-@pages.get("/admin")
-def index() -> Response:
-    """Lead to the users."""
-    require(Role.ADMIN, is_change=False)
-    return see_other(url_for("accounts_admin.users"))
-
-
 @pages.get("/admin/jobs")
 def jobs() -> Response:
     """Show what is waiting, running, done and failed."""

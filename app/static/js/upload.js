@@ -32,10 +32,14 @@ class Queue {
   listen() {
     for (const field of this.form.querySelectorAll("input[type=file]")) {
       const input = /** @type {HTMLInputElement} */ (field);
-      input.addEventListener("change", () => {
+      const take = () => {
         this.add(pickedFiles(input.files));
         input.value = "";
-      });
+      };
+      input.addEventListener("change", take);
+      if (input.files?.length) {
+        take(); // chosen before this module was there
+      }
     }
     this.form.addEventListener("cairn:files", (event) => this.add(/** @type {CustomEvent} */ (event).detail));
     this.form.addEventListener("submit", (event) => {
