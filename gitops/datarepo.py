@@ -9,7 +9,7 @@ import random
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from gitops import trees, upkeep
 from gitops.changes import ChangeSet, Merge
@@ -50,7 +50,6 @@ from gitops.workbench import Workbench, nodes_at
 _ATTEMPTS = 8
 _NAMED = 5
 _BACK_OFF_S = 0.02
-_LEFT_OVER = timedelta(seconds=1)
 MAX_PREVIEW = 10_000
 
 
@@ -270,7 +269,7 @@ class DataRepo:
                     self.git.move_ref(HEADS + branch, commit.id, expected=head.id)
                 except RefMovedError:
                     # Under our lock nobody is at the branch: git's own lock on it was left by the dead.
-                    upkeep.sweep_under_lock(self.git, now=datetime.now(UTC), older_than=_LEFT_OVER)
+                    upkeep.sweep_under_lock(self.git, now=datetime.now(UTC), older_than=upkeep.LEFT_OVER)
                     time.sleep(_BACK_OFF_S * attempt * random.random())  # noqa: S311 - jitter, not a secret
                     continue
                 self._resolver.remember(commit.id)

@@ -228,6 +228,14 @@ class GitRepo:
                 return None
             return _peeled(found)
 
+    def find_target(self, full_name: str) -> str | None:
+        """Return the id that a ref holds, which is that of the tag object where there is one, or None."""
+        with self._handle() as handle:
+            try:
+                return str(handle.lookup_reference(full_name).resolve().target)
+            except (KeyError, ValueError):
+                return None
+
     def branch(self, name: RefName) -> CommitId | None:
         """Return a branch's head, or None."""
         return self.find_ref(HEADS + name)

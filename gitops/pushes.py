@@ -6,8 +6,9 @@ depends on other refs is looked at again under it.
 
 import re
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 
-from gitops import layout
+from gitops import layout, upkeep
 from gitops.errors import InvalidRefError
 from gitops.gitrepo import HEADS, RELEASES, TAGS, GitRepo
 from gitops.model import CommitId, RefName, is_commit_id, parse_name
@@ -61,12 +62,19 @@ class DatasetJudge:
         found = self._ref_faults(self._reader(question), question)
         if found:
             return shortened(found)
+        self._sweep_locks(question)
         for change in question.changes:
             if change.new is None and change.old is not None:
                 commit = commit_of(self._git, change.old)
                 if commit:
                     self._git.keep(commit)
         return []
+
+    def _sweep_locks(self, question: Question) -> None:
+        """Under the writer lock nobody is at these refs: git's own locks on them were left by the dead."""
+        names = ("packed-refs", *(change.name for change in question.changes))
+        if any((self._git.path / f"{name}.lock").exists() for name in names):
+            upkeep.sweep_under_lock(self._git, now=datetime.now(UTC), older_than=upkeep.LEFT_OVER)
 
     def completed(self, question: Question) -> None:
         """Remember the refs that moved, and the names of new releases for ever."""
@@ -106,6 +114,10 @@ class DatasetJudge:
         name = change.name.removeprefix(prefix)
         if change.old is None:
             yield from _name_faults(name)
+        if change.old != self._git.find_target(change.name):
+            # git itself deletes whatever is there if it does not know the id that the client claims.
+            yield "it does not hold what the push says; fetch and try again"
+            return
         if prefix == HEADS:
             yield from self._branch_faults(repo, name, change)
         else:

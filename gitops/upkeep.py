@@ -13,6 +13,8 @@ from gitops.errors import UnavailableError
 from gitops.gitrepo import GENERATION, GIT_ENVIRONMENT, WRITER_LOCK, GitRepo
 
 _STALE_LOCK = timedelta(minutes=10)
+LEFT_OVER = timedelta(seconds=1)
+"""Age from which a lock that the holder of the writer lock meets was left by a killed process."""
 _STALE_QUARANTINE = timedelta(days=1)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import ClassVar
 
 from flask import Flask
-from werkzeug.routing import BaseConverter, ValidationError
+from werkzeug.routing import BaseConverter, IntegerConverter, ValidationError
 
 
 class DatasetConverter(BaseConverter):
@@ -17,6 +17,12 @@ class DatasetConverter(BaseConverter):
     regex = r"\d+|[^/\d][^/]*/[^/]+"
     part_isolating = False
     weight = 150
+
+
+class IdConverter(IntegerConverter):
+    """A number that the database can hold; nothing lies at any other."""
+
+    regex = r"\d{1,18}"
 
 
 class AnyPathConverter(BaseConverter):
@@ -64,6 +70,7 @@ def add_page_converters(app: Flask, reserved: Collection[str]) -> None:
 def install(app: Flask) -> None:
     """Add the converters; slashes are significant, because a file may be named after one."""
     app.url_map.converters["dataset"] = DatasetConverter
+    app.url_map.converters["int"] = IdConverter
     app.url_map.converters["anypath"] = AnyPathConverter
     app.url_map.merge_slashes = False
     app.url_map.strict_slashes = False

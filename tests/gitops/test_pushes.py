@@ -1,12 +1,14 @@
 """What a push may bring: every refusal comes from a real git client's real push."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import pytest
 
-from gitops import upkeep
+from gitops import smart_http, upkeep
 from gitops.gitrepo import HEADS, KEPT, RELEASES
 from gitops.model import CommitId, Md5, Pointer
 from gitops.objects import digest
@@ -451,6 +453,35 @@ def test_a_branch_is_made_and_its_deletion_keeps_its_versions(server: Server, wo
 
     assert server.repo.find_ref(HEADS + "dev") is None
     assert server.repo.find_ref(KEPT + commit) == commit
+
+
+def test_a_deletion_that_lies_about_what_it_deletes_is_refused(server: Server, work: Clone) -> None:
+    """git deletes a ref unseen if it does not know the old id, and nothing would keep its versions."""
+    work.git("checkout", "--quiet", "-b", "dev")
+    work.write("notes.md", "x\n")
+    commit = work.commit()
+    work.push("dev")
+    command = f"{'f' * 40} {'0' * 40} refs/heads/dev\0report-status delete-refs".encode()
+
+    with urlopen(
+        Request(f"{server.url}/git-receive-pack", smart_http.packet_line(command) + b"0000"), timeout=10
+    ) as answer:
+        said = answer.read()
+
+    assert b"ng refs/heads/dev" in said
+    assert server.repo.find_ref(HEADS + "dev") == commit
+
+
+def test_a_push_removes_the_lock_of_a_killed_one(server: Server, work: Clone) -> None:
+    stale = server.repo.path / "refs" / "heads" / "main.lock"
+    stale.write_bytes(b"")
+    os.utime(stale, (0, 0))
+    work.write("notes.md", "x\n")
+    commit = work.commit()
+
+    work.push("main")
+
+    assert server.repo.find_ref(HEADS + "main") == commit
 
 
 def test_rewriting_history_is_refused(server: Server, work: Clone) -> None:

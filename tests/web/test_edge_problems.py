@@ -194,3 +194,18 @@ def test_a_wrong_query_parameter_points_at_itself(client):
     answer = client.get("/api/v1/namespaces?per_page=1001")
 
     assert answer.json["errors"][0]["pointer"] == "/query/per_page"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/api/v1/jobs/"),
+        ("DELETE", "/api/v1/user/tokens/"),
+        ("POST", "/me/tokens/{}/revoke"),
+        ("POST", "/admin/jobs/{}/retry"),
+    ],
+)
+def test_nothing_lies_at_a_number_that_no_database_holds(client, admin, method, path):
+    address = path.format("9" * 30) if "{}" in path else path + "9" * 30
+
+    assert client.open(address, method=method, headers=auth(admin[1])).status_code == 404
