@@ -2,6 +2,7 @@
 
 import unicodedata
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 
 from gitops import layout, trees
@@ -78,6 +79,8 @@ def _composed(raw: bytes) -> bytes:
 
 def _shown(raw: bytes) -> str:
     """Return a name as users see it: NFC, whatever a Mac wrote."""
+    if raw.isascii():
+        return raw.decode()
     return unicodedata.normalize("NFC", raw.decode(errors="replace"))
 
 
@@ -92,14 +95,14 @@ def index_of(folder: trees.Folder) -> FolderIndex:
     has_lock = False
     names = {raw for _, raw, _ in folder.rows if not raw.endswith(POINTER)}
     for mode, raw, oid in folder.rows:
-        is_pointer = raw.endswith(POINTER) and mode in trees.FILES and len(raw) > len(POINTER)
-        if is_pointer and raw[: -len(POINTER)] in names:
-            is_pointer = False
-        name = _shown(raw[: -len(POINTER)] if is_pointer else raw)
+        is_pointer = raw.endswith(POINTER) and mode in trees.FILES
+        stem = raw[: -len(POINTER)] if is_pointer else raw
+        if is_pointer and (not stem or stem in names):
+            is_pointer, stem = False, raw
+        name = _shown(stem)
         if raw == b"dvc.lock":
             has_lock = True
-        if name in _NEVER_LISTED:
-            continue
-        rows.append((name, trees.Node(mode, oid), is_pointer))
-    rows.sort(key=lambda row: row[0])
+        if name not in _NEVER_LISTED:
+            rows.append((name, trees.Node(mode, oid), is_pointer))
+    rows.sort(key=itemgetter(0))
     return FolderIndex(tuple(rows), has_lock)

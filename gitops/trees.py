@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import NamedTuple
 
 from gitops.model import TreeId
 
@@ -29,9 +30,11 @@ _ROW = re.compile(rb"([0-7]{5,6}) ([^\0]+)\0(.{20})", re.DOTALL)
 _WHOLE_ROW = re.compile(rb"[0-7]{5,6} [^\0]+\0.{20}", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
-    """What a name in a folder stands for: git's mode and object id (20 bytes)."""
+class Node(NamedTuple):
+    """What a name in a folder stands for: git's mode and object id (20 bytes).
+
+    A tuple, not a dataclass: folders make thousands of them, and a tuple is made in a third of the time.
+    """
 
     mode: bytes
     oid: bytes
