@@ -3,16 +3,18 @@
 import shlex
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import quote
 
 from markupsafe import Markup
 
 from app.datasets.views import DatasetFrame
+from app.downloads.models import ArchiveKind, archive_name
 from app.downloads.service import Pinned
 from app.storage_sites.models import Site
 from app.versions.models import Version
 from app.web.rendering import FormFault
 from gitops.media_types import media_type
-from gitops.model import Branch, Commit, CommitId, Entry, EntryKind, RefName, Tag, Totals
+from gitops.model import ROOT, Branch, Commit, CommitId, Entry, EntryKind, RefName, Tag, Totals
 
 RASTER = frozenset({"image/avif", "image/bmp", "image/gif", "image/jpeg", "image/png", "image/webp"})
 MAX_PICTURE_BYTES = 8_000_000
@@ -120,19 +122,23 @@ class Endpoints:
 
     def curl(self, path: str, ref: str, quoted_path: str) -> Command:
         """Return the command that downloads one file."""
-        url = f"{self.public_url}/api/v1/datasets/{self.dataset_id}/files/{quoted_path}?ref={ref}"
+        url = f"{self.public_url}/api/v1/datasets/{self.dataset_id}/files/{quoted_path}?ref={quote(ref)}"
         name = shlex.quote(path.rpartition("/")[2])
         return Command("One file with curl", f"curl -L {self._token}{shlex.quote(url)} --output {name}")
 
     def archive(self, ref: str) -> Command:
         """Return the command that downloads everything as one file."""
-        url = f"{self.public_url}/api/v1/datasets/{self.dataset_id}/archive.zip?ref={ref}"
-        return Command("Everything as one zip file", f"curl -L {self._token}-OJ -C - {shlex.quote(url)}")
+        url = f"{self.public_url}/api/v1/datasets/{self.dataset_id}/archive.zip?ref={quote(ref)}"
+        name = archive_name(self.full_path.rpartition("/")[2], ref, ROOT, ArchiveKind.ZIP)
+        # Not -OJ: curl refuses to resume under a name that the answer gives.
+        text = f"curl -L {self._token}-C - {shlex.quote(url)} --output {shlex.quote(name)}"
+        return Command("Everything as one zip file", text)
 
     def client(self, ref: str, path: str = "") -> Command:
         """Return the command line's download, which checks every file."""
         name = self.full_path.rpartition("/")[2]
-        one = f" {shlex.quote(path)}" if path else ""
+        # A word that begins with a dash would be read as an option.
+        one = f" {'-- ' if path.startswith('-') else ''}{shlex.quote(path)}" if path else ""
         text = (
             f"export CAIRN_ENDPOINT={self.public_url}\n"
             f"cairn download --project-id {self.dataset_id} --ref {shlex.quote(ref)} --output {name}{one}"
