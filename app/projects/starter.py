@@ -100,7 +100,7 @@ def _readme(starter: Starter) -> str:
     pin, version = starter.pin, starter.version
     about = f"{starter.description}\n\n" if starter.description else ""
     home = f"{starter.service}/{pin.dataset_path}"
-    targets = ".dvc" if any(part.is_whole for part in version.parts) else "/*.dvc"
+    targets = ".dvc" if _is_whole(starter) else "/*.dvc"
     return f"""\
 # {starter.name}
 
@@ -137,8 +137,23 @@ dvc update --rev v2 {pin.folder}{targets}
 git commit --all --message "Use v2"
 ```
 
-Then write the new `ref` and `commit` into `{LOCK_FILE}`{_and_script(pin)}.
+{_about_names(starter)}Then write the new `ref` and `commit` into `{LOCK_FILE}`{_and_script(pin)}.
 """
+
+
+def _about_names(starter: Starter) -> str:
+    if _is_whole(starter):
+        return ""
+    return (
+        "`dvc update` stops at a name that the other version does not have: `dvc remove` its pointer first.\n"
+        "It does not see new names: bring them with\n"
+        f"`dvc import --rev v2 {starter.dataset_url} NAME -o {starter.pin.folder}/NAME`\n"
+        f"and `git add {starter.pin.folder}`.\n\n"
+    )
+
+
+def _is_whole(starter: Starter) -> bool:
+    return any(part.is_whole for part in starter.version.parts)
 
 
 def _about_script(pin: Pin) -> str:

@@ -157,6 +157,7 @@ def test_more_names_than_dvc_bears_become_one_pointer(services, alice, cells):
     assert files["data/.gitignore"] == b"/cells\n"
     assert not [path for path in files if path.startswith("data/cells/")]
     assert b"dvc update --rev v2 data/cells.dvc" in files["README.md"]
+    assert b"dvc import" not in files["README.md"]
 
 
 def test_an_empty_dataset_is_pinned_with_its_card(services, alice):
