@@ -324,7 +324,7 @@ def test_a_commit_is_what_git_s_own_plumbing_makes_of_it(repo: DataRepo, tmp_pat
     blobs = {"d/x.bin.dvc": stock("hash-object", "-w", "--stdin", given=text)}
     blobs["d.md"] = stock("hash-object", "-w", "--stdin", given=b"text")
     stock("read-tree", head)
-    stock("rm", "--cached", "-q", "README.md")
+    stock("rm", "--cached", "-q", "--force", "README.md")
     for at, blob in blobs.items():
         stock("update-index", "--add", "--cacheinfo", f"100644,{blob},{at}")
     made = stock("commit-tree", stock("write-tree"), "-p", head, given=b"Subject\n\nBody\n")
