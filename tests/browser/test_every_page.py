@@ -11,8 +11,6 @@ pytestmark = pytest.mark.browser
 
 LOOKS = [
     pytest.param(1280, "light", id="1280-light"),
-    pytest.param(1280, "dark", id="1280-dark"),
-    pytest.param(390, "light", id="390-light"),
     pytest.param(390, "dark", id="390-dark"),
 ]
 FOR_VISITORS: Mapping[str, str] = {
