@@ -73,7 +73,8 @@ def utc_now() -> datetime:
 
 def build(config: Config, *, clock: Callable[[], datetime] = utc_now) -> Services:
     """Return the services of one process; the database is migrated, first-start rows exist."""
-    config.home.mkdir(parents=True, exist_ok=True)
+    # Other accounts of the machine must not read private datasets; who shares the folder opens it himself.
+    config.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     database = Database(config.database_url)
     database.migrate()
     keyring = load_keyring(config)

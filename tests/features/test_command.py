@@ -71,6 +71,12 @@ def test_a_wrong_setting_is_a_usage_error(run, tmp_path):
     assert "nonsense" in result.output
 
 
+def test_a_new_home_is_closed_to_other_accounts(run, tmp_path):
+    run("migrate")
+
+    assert (tmp_path / "var").stat().st_mode & 0o777 == 0o700
+
+
 def test_migrate_prepares_the_home(run, tmp_path):
     assert run("migrate").exit_code == 0
     assert (tmp_path / "var" / "app.db").exists()
