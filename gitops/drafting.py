@@ -112,7 +112,9 @@ class Draft:
             node = self._node(layout.pointer_path(parent))
             if node and self._tracks_folder(node):
                 raise PathClashError(
-                    f"{parent!r} is tracked by DVC as one; {path!r} cannot be changed alone", paths=[path]
+                    f"{parent!r} is tracked by DVC as one; {path!r} cannot be changed alone: "
+                    f"run dvc add {parent!r} in a clone",
+                    paths=[path],
                 )
             parent = parent.rpartition("/")[0]
 
@@ -138,6 +140,7 @@ class Draft:
             is_gone = folder in self._removed
             is_file = is_pointer or (node is not None and not node.is_tree)
             if folder != path and is_file and not is_gone:
+                self._refuse_tracked(path)
                 raise PathClashError(f"{folder!r} is a file, so {path!r} cannot lie in it", paths=[path])
             if folder == path and node is not None and node.is_tree and not is_gone:
                 raise PathClashError(f"{path!r} is a folder", paths=[path])

@@ -158,6 +158,18 @@ def test_a_move_that_does_not_fit_clashes(repo: DataRepo, old: str, new: str) ->
         moved(repo, old, new)
 
 
+@pytest.mark.parametrize("edit", [{"imgs/new": "1"}, {"imgs/a": None}])
+def test_a_folder_that_dvc_tracks_as_one_is_not_changed_in_part(
+    repo: DataRepo, edit: dict[str, str | bytes | None]
+) -> None:
+    foreign = Foreign(repo)
+    text = f"outs:\n- md5: {'1' * 32}.dir\n  size: 8\n  nfiles: 4\n  hash: md5\n  path: imgs\n"
+    foreign.add({b"imgs.dvc": foreign.blob(text.encode())})
+
+    with pytest.raises(PathClashError, match="tracked by DVC as one"):
+        land(repo, edit)
+
+
 @pytest.mark.parametrize(("old", "new"), [("t.md", "a"), ("a", "t.md"), ("a", "b"), ("t.md", "u.md")])
 def test_a_file_moved_over_a_file_replaces_it(repo: DataRepo, old: str, new: str) -> None:
     land(repo, {"a": "1", "b": "2", "t.md": b"t", "u.md": b"u"})
