@@ -186,6 +186,19 @@ def create_user(load: LoadConfig, name: str, email: str, *, admin: bool, passwor
     click.echo(f"created user {_with_services(load(), create)}", err=True)
 
 
+@user.command("password")
+@click.argument("name")
+@click.pass_obj
+def set_password(load: LoadConfig, name: str) -> None:
+    """Set the password of the account NAME, read from standard input; its sessions end."""
+    password = sys.stdin.readline().rstrip("\r\n")
+
+    def change(services: Services) -> str:
+        return services.accounts.set_password(SYSTEM, name, password).username
+
+    click.echo(f"changed the password of {_with_services(load(), change)}", err=True)
+
+
 @main.group()
 def token() -> None:
     """Look after API tokens."""

@@ -143,6 +143,21 @@ class AccountService:
             store.update_user(connection, found[0].id, password_hash=hashed, session_stamp=stamp)
         return f"{found[0].id}.{stamp}"
 
+    def set_password(self, actor: Actor, username: str, new: str) -> User:
+        """Set anybody's password, for administrators; the account's sessions end, its tokens stay.
+
+        Raises:
+            MissingError: there is no such user.
+            ValidationError: the password is too short or too long.
+        """
+        _require_admin(actor)
+        models.check_password(new)
+        hashed = self._hasher.hash(new)
+        with self._database.transaction() as connection:
+            user = _require_user(connection, username)
+            store.update_user(connection, user.id, password_hash=hashed, session_stamp=_make_stamp())
+            return user
+
     def set_blocked(self, actor: Actor, username: str, *, is_blocked: bool) -> User:
         """Block a user, which ends sessions and stops tokens at once, or let him in again."""
         _require_admin(actor)

@@ -46,9 +46,17 @@ def test_a_password_comes_from_standard_input(run, accounts):
     assert accounts().sign_in("ann", "a long password", address="a")[0].username == "ann"
 
 
+def test_an_account_without_a_password_gets_one(run, accounts):
+    run("user", "create", "ann", "--admin")
+    run("user", "password", "ann", input="a long password\n")
+
+    assert accounts().sign_in("ann", "a long password", address="a")[0].is_admin
+
+
 @pytest.mark.parametrize(
     ("arguments", "status"),
     [
+        (("user", "password", "nobody"), 1),
         (("user", "create", "no/good"), 1),
         (("token", "create", "nobody"), 1),
         (("token", "create", "ann", "--scope", "root"), 2),
