@@ -330,7 +330,7 @@ class DataRepo:
                 self.git.create_release(name, commit, author, notes)
             else:
                 self._move_new(TAGS + name, commit)
-        found = self.git.find_tag(name)
+            found = self.git.find_tag(name)
         assert found is not None
         return found
 

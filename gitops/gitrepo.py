@@ -15,6 +15,7 @@ from pygit2.enums import ConfigLevel, ObjectType, Option, ReferenceFilter, SortM
 
 from gitops.commit_text import message_text, name_and_email, read_person
 from gitops.errors import (
+    GitopsError,
     IntegrityError,
     NotFoundError,
     RefExistsError,
@@ -71,6 +72,7 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 # What libgit2 raises where a ref exists, moved, is locked, or lies below or above another one.
 _REF_FAILURES = (pygit2.GitError, KeyError, ValueError, OSError)
 _MAX_IDLE_HANDLES = 16
+_LISTINGS = 8
 WRITER_LOCK = "cairn.lock"
 GENERATION = "cairn-generation"
 """Touched by upkeep that removes packs, so that handles on the old ones are let go."""
@@ -295,10 +297,25 @@ class GitRepo:
         return [commit for prefix in (HEADS, TAGS, KEPT, RELEASES) for _, commit in self._refs(prefix)]
 
     def _refs(self, prefix: str) -> list[tuple[str, CommitId]]:
-        with self._handle() as handle:
-            names = [name for name in handle.references if name.startswith(prefix)]
+        """Return the refs below a prefix; listed anew where they were packed meanwhile.
+
+        libgit2 reads the packed ones first, so one that is packed before its file is read would be missed.
+        """
+        for _ in range(_LISTINGS):
+            packed = self._packed_state()
+            with self._handle() as handle:
+                names = [name for name in handle.references if name.startswith(prefix)]
+            if packed == self._packed_state():
+                break
         found = ((name.removeprefix(prefix), self.find_ref(name)) for name in names)
         return sorted((name, commit) for name, commit in found if commit)
+
+    def _packed_state(self) -> tuple[int, int] | None:
+        try:
+            found = (self.path / "packed-refs").stat()
+        except FileNotFoundError:
+            return None
+        return found.st_ino, found.st_mtime_ns
 
     def move_ref(self, full_name: str, new: CommitId, *, expected: CommitId | None) -> None:
         """Compare-and-swap a ref; ``expected`` None means it must not exist.
@@ -316,7 +333,7 @@ class GitRepo:
                     raise RefMovedError(f"{full_name} moved", head=str(reference.target))
                 reference.set_target(pygit2.Oid(hex=new))
             except _REF_FAILURES as error:
-                raise RefMovedError(f"{full_name} moved or is being written") from error
+                raise _refused(error, RefMovedError(f"{full_name} moved or is being written")) from error
 
     def keep(self, commit: CommitId) -> None:
         """Make a commit and all before it reachable for ever, without a visible name."""
@@ -336,7 +353,9 @@ class GitRepo:
                     handle.references.create(KEPT + commit, pygit2.Oid(hex=commit), force=True)
                 reference.delete()
             except _REF_FAILURES as error:
-                raise RefMovedError("the branch or tag is being written; try again") from error
+                raise _refused(
+                    error, RefMovedError("the branch or tag is being written; try again")
+                ) from error
 
     def create_release(self, name: RefName, commit: CommitId, tagger: Signature, notes: str) -> None:
         """Remember a name for ever, then write its annotated tag: a crash between keeps the name."""
@@ -346,7 +365,9 @@ class GitRepo:
                 handle.references.create(RELEASES + name, target, force=True)
                 handle.create_tag(name, target, ObjectType.COMMIT, _signature(tagger), message_text(notes))
             except _REF_FAILURES as error:
-                raise RefExistsError(f"the tag {name!r}, or a part of its name, exists already") from error
+                raise _refused(
+                    error, RefExistsError(f"the tag {name!r}, or a part of its name, exists already")
+                ) from error
 
     # History
 
@@ -408,6 +429,13 @@ _KINDS: Mapping[ObjectType, str] = {
     ObjectType.BLOB: "blob",
     ObjectType.TAG: "tag",
 }
+
+
+def _refused(error: Exception, otherwise: GitopsError) -> GitopsError:
+    """Return what a failed write of a ref means; libgit2 tells a full disk in words only."""
+    if any(os.strerror(number) in str(error) for number in _FULL):
+        return StorageFullError("the server has no room left for new versions")
+    return otherwise
 
 
 def _signature(signature: Signature) -> pygit2.Signature:

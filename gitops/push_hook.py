@@ -88,14 +88,21 @@ def write_hooks(folder: Path) -> Path:
     """Make the folder that ``core.hooksPath`` names, whole and executable; return it."""
     hook = folder / "pre-receive"
     if not _is_current(hook):
-        folder.mkdir(parents=True, exist_ok=True)
-        draft = folder / f".draft-{os.getpid()}-{threading.get_ident()}"
-        draft.write_text(HOOK)
-        draft.chmod(0o755)
-        draft.rename(hook)
+        try:
+            _write(hook)
+        except OSError as error:
+            raise UnavailableError("the push hook cannot be made, so pushes are refused") from error
     if not _is_current(hook):
         raise UnavailableError("the push hook cannot be made, so pushes are refused")
     return folder
+
+
+def _write(hook: Path) -> None:
+    hook.parent.mkdir(parents=True, exist_ok=True)
+    draft = hook.with_name(f".draft-{os.getpid()}-{threading.get_ident()}")
+    draft.write_text(HOOK)
+    draft.chmod(0o755)
+    draft.rename(hook)
 
 
 def _is_current(hook: Path) -> bool:

@@ -179,6 +179,8 @@ class Gate:
                 namespace, _, path = dataset.rpartition("/")
                 found = store.find_by_path(connection, namespace, path)
         if found is None:
+            # As long as it takes to find out that a dataset is not the actor's to know.
+            self._roles.membership(actor, dataset=0, namespace=0)
             raise missing(dataset)
         level, visibility = self.standing(actor, found)
         if level < AccessLevel.GUEST:

@@ -209,19 +209,18 @@ class Pool:
         except BaseException:
             self.store.drop(staged)
             raise
+        # Also where the ledger says that they are there: the store looks, and replaces damaged bytes.
+        fresh = {one.address: one for one in staged}
+        try:
+            self.store.drop([one for one in staged if fresh[one.address] is not one])
+            self.store.keep(list(fresh.values()))
+        except BaseException:
+            self.store.drop(list(fresh.values()))
+            raise
         rows = [_facts_of(one) for one in staged]
-        held = {address for address, facts in known.items() if not facts.damaged_at}
-        present = held - self.store.missing(held)
-        fresh = {one.address: one for one in staged if one.address not in present}
-        self.store.drop([one for one in staged if fresh.get(one.address) is not one])
-        if fresh:
-            try:
-                self.store.keep(list(fresh.values()))
-            except BaseException:
-                self.store.drop(list(fresh.values()))
-                raise
+        new = [row for row in rows if row.address not in known or known[row.address].damaged_at]
+        if new:
             with self._database.transaction() as connection:
-                new = [row for row in rows if row.address in fresh]
                 ledger.record(connection, self.dataset_id, new, now=self._clock())
         return rows
 

@@ -162,10 +162,9 @@ _OWN_LEVEL = select(dataset_members.c.level).where(
 def find_by_id(connection: Connection, dataset_id: int) -> Dataset | None:
     """Return a dataset, a scheduled one included, or None."""
     row = connection.execute(_BY_ID, {"id": dataset_id}).one_or_none()
-    if row is None:
-        return None
-    topics = connection.execute(_TOPICS_OF, {"id": dataset_id})
-    return _dataset(row, tuple(topic for (topic,) in topics))
+    # Asked in any case, so that time does not tell a hidden dataset from none.
+    topics = connection.execute(_TOPICS_OF, {"id": dataset_id}).all()
+    return None if row is None else _dataset(row, tuple(topic for (topic,) in topics))
 
 
 def find_by_path(connection: Connection, namespace_path: str, path: str) -> Dataset | None:
@@ -381,9 +380,8 @@ def _one(connection: Connection, query: Select[Any]) -> Dataset | None:
 
 
 def _many(connection: Connection, query: Select[Any]) -> list[Dataset]:
+    """Return datasets; topics are asked for even if there are none, so that time does not tell."""
     rows = connection.execute(query).all()
-    if not rows:
-        return []
     topics: dict[int, list[str]] = {row.id: [] for row in rows}
     tagged = (
         select(dataset_topics.c.dataset_id, dataset_topics.c.topic)

@@ -403,3 +403,16 @@ def test_damaged_bytes_are_not_served_and_healed_by_uploading_the_right_ones(ser
     with pool.open(md5(b"aaa")) as stream:
         assert stream.read() == b"aaa"
     _commit(services, alice, upload)
+
+
+def test_right_bytes_heal_damage_that_nobody_had_noticed(services, alice, cells):
+    """An answer that bytes are stored is true of what lies in the store, not of the ledger alone."""
+    put(services, alice[0], cells, {"a.bin": b"\0right"})
+    pool = services.datasets.open(alice[0], cells, Action.WRITE).pool
+    damaged = pool.store.local_path(md5(b"\0right"))
+    damaged.chmod(0o644)
+    damaged.write_bytes(b"\0wrong")
+
+    put(services, alice[0], cells, {"b.bin": b"\0right"})
+
+    assert damaged.read_bytes() == b"\0right"

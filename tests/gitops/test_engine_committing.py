@@ -220,6 +220,20 @@ def test_a_full_disk_refuses_the_commit_and_moves_nothing(
     assert fsck(repo) == []
 
 
+@pytest.mark.parametrize("notes", [None, "First release"])
+def test_a_full_disk_is_not_taken_for_a_name_that_exists(
+    repo: DataRepo, request: pytest.FixtureRequest, notes: str | None
+) -> None:
+    head = repo.head(MAIN)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    request.addfinalizer(lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard)))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8, hard))
+    with pytest.raises(StorageFullError):
+        repo.tag(RefName("v1"), head, author=by(), notes=notes)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert repo.tag(RefName("v1"), head, author=by(), notes=notes).commit == head
+
+
 # Joining
 
 

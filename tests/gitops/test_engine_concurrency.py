@@ -9,16 +9,29 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from repositories import MAIN, change_set, files, fsck, git, land, open_repo, path, store, tracked_by_git
+from repositories import (
+    MAIN,
+    by,
+    change_set,
+    files,
+    fsck,
+    git,
+    land,
+    open_repo,
+    path,
+    store,
+    tracked_by_git,
+)
 
 from gitops import upkeep
 from gitops.changes import ChangeSet
 from gitops.datarepo import DataRepo
-from gitops.errors import EditConflictError
+from gitops.errors import ConflictError, EditConflictError, RefNotFoundError
 from gitops.gitrepo import prepare_libgit2
 from gitops.model import CommitId, Md5, RefName, parse_name
 from gitops.objects import digest
@@ -194,6 +207,22 @@ def test_branches_may_come_and_go_while_others_list_them(repo: DataRepo) -> None
 
 def repo_name(number: int) -> RefName:
     return parse_name(f"b{number}/x")
+
+
+def test_a_tag_that_is_deleted_while_it_is_made_is_no_failure(repo: DataRepo) -> None:
+    head = repo.head(MAIN)
+
+    def make() -> None:
+        for _ in range(40):
+            with suppress(ConflictError, RefNotFoundError):
+                repo.tag(repo_name(0), head, author=by(), notes=None)
+
+    def delete() -> None:
+        for _ in range(120):
+            with suppress(ConflictError, RefNotFoundError):
+                repo.delete_tag(repo_name(0))
+
+    assert at_once(make, make, delete, delete) == []
 
 
 # Locks of the dead
