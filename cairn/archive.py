@@ -13,6 +13,7 @@ from cairn.errors import UnavailableError
 
 BLOCK = tarfile.BLOCKSIZE
 CHUNK = 1 << 20
+_SIZE_DIGITS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class TarStream:
                 header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
             except tarfile.HeaderError as error:
                 raise UnavailableError("The archive is damaged.") from error
-            size = int(records.get("size", header.size))
+            size = _size(records.get("size"), header.size)
             self._left, self._padding = size, -size % BLOCK
             if header.type == tarfile.XHDTYPE:
                 records |= _pax_records(self.read())
@@ -74,6 +75,14 @@ class TarStream:
         if len(content) < size:
             raise UnavailableError("The archive ends early.")
         return content
+
+
+def _size(recorded: str | None, in_header: int) -> int:
+    if recorded is None:
+        recorded = str(in_header)
+    if not (recorded.isascii() and recorded.isdigit() and len(recorded) < _SIZE_DIGITS):
+        raise UnavailableError("The archive is damaged.")
+    return int(recorded)
 
 
 def _pax_records(content: bytes) -> dict[str, str]:

@@ -273,7 +273,8 @@ def _cannot_write(file: RemoteFile, error: OSError) -> LocalFileError:
 def _ancestors(path: str) -> list[str]:
     """Return the folders that hold a path, from the root ("") down."""
     parts = path.split("/")
-    return ["/".join(parts[:depth]) for depth in range(len(parts))]
+    # A hostile path that begins with "/" would make the root its own child.
+    return list(dict.fromkeys("/".join(parts[:depth]) for depth in range(len(parts))))
 
 
 def run_throttled(pool: ThreadPoolExecutor, work: Callable[[Item], object], items: Iterable[Item]) -> None:

@@ -1,10 +1,13 @@
+import io
 import os
+import tarfile
 from pathlib import Path
 
 import pytest
 
 from cairn import Dataset, NotAllowedError, NotFoundError, PartialError, Selection, VerificationError
-from cairn.errors import LocalFileError
+from cairn.archive import TarStream
+from cairn.errors import LocalFileError, UnavailableError
 from cairn.store import LocalFolder, RemoteFile
 from cairn.transfer import plan_transfer
 
@@ -185,8 +188,9 @@ def test_hostile_paths_are_not_written(tmp_path, path):
         LocalFolder(tmp_path).save(file(path, 1), [b"x"])
 
 
-def test_a_hostile_manifest_harms_only_its_own_rows(service, snapshot, tmp_path):
-    service.files = {"../evil": b"x", "good": b"y"}
+@pytest.mark.parametrize("path", ["../evil", "/evil", "//evil", "a//evil", "evil/"])
+def test_a_hostile_manifest_harms_only_its_own_rows(service, snapshot, tmp_path, path):
+    service.files = {path: b"x", "good": b"y"}
     with pytest.raises(PartialError):
         snapshot.download(tmp_path / "in")
     assert tree(tmp_path) == {"in/good": b"y"}
@@ -224,3 +228,13 @@ def test_names_of_255_bytes_download(service, snapshot, tmp_path):
     service.files = {"n" * 255: b"x"}
     snapshot.download(tmp_path)
     assert tree(tmp_path) == service.files
+
+
+@pytest.mark.parametrize("size", ["-512", "1" * 40, "x"])
+def test_an_archive_that_lies_about_a_size_is_damaged(size):
+    header = tarfile.TarInfo("a")
+    header.pax_headers = {"size": size}
+    stream = io.BytesIO(header.tobuf(tarfile.PAX_FORMAT))
+
+    with pytest.raises(UnavailableError, match="damaged"):
+        list(TarStream(stream))
