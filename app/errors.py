@@ -35,6 +35,12 @@ class BadRequestError(AppError):
     code = "bad_request"
 
 
+class LengthRequiredError(AppError):
+    """The body must announce its length, or nobody could tell whether all of it arrived."""
+
+    code = "length_required"
+
+
 class UnauthenticatedError(AppError):
     """The request needs a credential, or the one it carries is not valid."""
 
@@ -112,6 +118,7 @@ STATUS: tuple[tuple[type[Exception], int], ...] = (
     (MissingError, 404),
     (TakenError, 409),
     (GoneError, 410),
+    (LengthRequiredError, 411),
     (PreconditionError, 412),
     (TooLargeError, 413),
     (ValidationError, 422),

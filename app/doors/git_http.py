@@ -54,6 +54,18 @@ def advertise_refs(path: RepositoryPath, query: ServiceQuery) -> Response:
     return _answer(answer, f"application/x-{query.service}-advertisement")
 
 
+@routes.get(
+    "/<dataset:dataset>/info/refs",
+    role="anonymous",
+    summary="Begin at the address of the page",
+    answers={301: None},
+)
+def lead_to_repository(path: RepositoryPath, query: ServiceQuery) -> Response:
+    """Lead git from the address in the browser to the repository; it follows and remembers."""
+    target = f"{services().config.public_url}/{path.dataset}.git/info/refs?service={query.service}"
+    return Response(status=301, headers={"Location": target})
+
+
 @routes.post(
     "/<dataset:dataset>.git/git-upload-pack",
     role="reporter",

@@ -8,6 +8,7 @@ from urllib.parse import quote
 from flask import Response
 
 from app.datasets.schemas import DatasetPath
+from app.datasets.service import OpenDataset
 from app.errors import BadRequestError
 from app.versions import shapes
 from app.versions.models import Comparison, Written
@@ -33,7 +34,7 @@ from app.web.api import ApiBlueprint, address_with, created_answer, empty_answer
 from app.web.context import actor, services
 from app.web.schemas import PageQuery
 from gitops.errors import RefNotFoundError
-from gitops.model import Change, is_commit_id, parse_name, parse_path, parse_ref
+from gitops.model import Change, CommitId, is_commit_id, parse_name, parse_path, parse_ref
 
 routes = ApiBlueprint("versions", tag="Versions")
 _COUNT = re.compile(r"[0-9]{1,9}")
@@ -58,7 +59,7 @@ def list_commits(path: DatasetPath, query: LogQuery) -> Response:
     rows = list(islice(versions, query.per_page + 1))
     shown = rows[: query.per_page]
     cursor = f"{start}~{skip + len(shown)}" if len(rows) > len(shown) else None
-    headers = {"X-Commit-Id": start}
+    headers = _about(start, address_with(ref=start))
     return page_answer([shapes.version(found) for found in shown], cursor, headers=headers)
 
 
@@ -70,8 +71,9 @@ def list_commits(path: DatasetPath, query: LogQuery) -> Response:
 )
 def show_commit(path: CommitPath) -> Response:
     """Show a version."""
-    _, found = services().history.version(actor(), path.dataset, parse_ref(path.sha))
-    return json_answer(shapes.version(found), headers={"X-Commit-Id": found.commit.id})
+    opened, found = services().history.version(actor(), path.dataset, parse_ref(path.sha))
+    headers = _about(found.commit.id, _commit_address(opened, found.commit.id))
+    return json_answer(shapes.version(found), headers=headers)
 
 
 @routes.get(
@@ -82,10 +84,10 @@ def show_commit(path: CommitPath) -> Response:
 )
 def show_commit_diff(path: CommitPath, query: PageQuery) -> Response:
     """List the files that a version added, removed, changed or renamed, against its first parent."""
-    _, found = services().history.changes(actor(), path.dataset, parse_ref(path.sha))
+    opened, found = services().history.changes(actor(), path.dataset, parse_ref(path.sha))
     rows, cursor = _page(found, "", query)
     shown = [shapes.compare_row(found.rows[index]) for index in rows]
-    return page_answer(shown, cursor, headers={"X-Commit-Id": found.new})
+    return page_answer(shown, cursor, headers=_about(found.new, f"{_commit_address(opened, found.new)}/diff"))
 
 
 @routes.get(
@@ -97,17 +99,17 @@ def show_commit_diff(path: CommitPath, query: PageQuery) -> Response:
 def compare_versions(path: DatasetPath, query: CompareQuery) -> Response:
     """Say what differs from one version to another; `delimiter=/` rolls it up by folder."""
     _, found = services().history.compare(actor(), path.dataset, parse_ref(query.from_), parse_ref(query.to))
-    headers: dict[str, str] = {"X-Commit-Id": found.new}
+    headers = _about(found.new, address_with(**{"from": found.old or "", "to": found.new}))
     if query.delimiter:
         folders = [one for one in found.by_folder(query.prefix) if one.path > (query.cursor or "")]
         shown = folders[: query.per_page]
         if len(folders) > len(shown):
-            headers["Link"] = f'<{address_with(cursor=shown[-1].path)}>; rel="next"'
+            headers["Link"] += f', <{address_with(cursor=shown[-1].path)}>; rel="next"'
         rolled_up = [{"path": one.path, "stats": shapes.stats(one.stats)} for one in shown]
         return json_answer({**shapes.comparison(found, []), "folders": rolled_up}, headers=headers)
     rows, cursor = _page(found, query.prefix, query)
     if cursor:
-        headers["Link"] = f'<{address_with(cursor=cursor)}>; rel="next"'
+        headers["Link"] += f', <{address_with(cursor=cursor)}>; rel="next"'
     return json_answer(shapes.comparison(found, [found.rows[index] for index in rows]), headers=headers)
 
 
@@ -240,6 +242,15 @@ def look_up(body: Lookup) -> Response:
 
 def _address(path: DatasetPath, what: str) -> str:
     return f"/api/v1/datasets/{quote(path.dataset, safe='')}/{quote(what)}"
+
+
+def _about(commit: CommitId, canonical: str) -> dict[str, str]:
+    """Return the headers that say which version an answer is about, and its address for ever."""
+    return {"X-Commit-Id": commit, "Link": f'<{canonical}>; rel="canonical"'}
+
+
+def _commit_address(opened: OpenDataset, commit: CommitId) -> str:
+    return f"{services().config.public_url}/api/v1/datasets/{opened.dataset.id}/commits/{commit}"
 
 
 def _taken_back(written: Written) -> Response:

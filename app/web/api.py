@@ -169,8 +169,15 @@ def page_answer(
     """Return one page as a bare array; ``Link: rel="next"`` says where the next one is."""
     response = json_answer(rows, headers=headers)
     if next_cursor is not None:
-        response.headers.add("Link", f'<{address_with(cursor=next_cursor)}>; rel="next"')
+        add_link(response, address_with(cursor=next_cursor), "next")
     return response
+
+
+def add_link(response: Response, address: str, relation: str) -> None:
+    """Say where something related is, in the one ``Link`` header: some clients read only the first."""
+    others = response.headers.get("Link")
+    link = f'<{address}>; rel="{relation}"'
+    response.headers["Link"] = f"{others}, {link}" if others else link
 
 
 def address_with(**parameters: str) -> str:

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from flask import request
 
-from app.errors import BadRequestError
+from app.errors import BadRequestError, LengthRequiredError
 
 READ_BYTES = 1 << 20
 
@@ -19,12 +19,6 @@ class UnsupportedMediaTypeError(BadRequestError):
     """The body has a media type that this route does not read."""
 
     code = "unsupported_media_type"
-
-
-class LengthRequiredError(BadRequestError):
-    """The body must announce its length, or nobody could tell whether all of it arrived."""
-
-    code = "length_required"
 
 
 class TruncatedBodyError(BadRequestError):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from flask import Response, request
 
-from app.web.api import address_with
+from app.web.api import add_link, address_with
 
 YEAR_S = 31_536_000
 
@@ -46,7 +46,7 @@ def stamped(response: Response, freshness: Freshness) -> Response:
     headers["Cache-Control"] = freshness.cache_control
     headers["X-Commit-Id"] = freshness.commit
     headers["X-Repo-Commit"] = freshness.commit
-    headers.add("Link", f'<{address_with(ref=freshness.commit)}>; rel="canonical"')
+    add_link(response, address_with(ref=freshness.commit), "canonical")
     return response
 
 

@@ -3,7 +3,8 @@
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from flask import Blueprint, Flask, Response, current_app, render_template
+from flask import Blueprint, Flask, Response, current_app, redirect, render_template, url_for
+from werkzeug.wrappers import Response as WerkzeugResponse
 
 from app.web.api import OPERATIONS, ApiBlueprint, json_answer
 from app.web.context import services
@@ -28,6 +29,12 @@ def install(app: Flask) -> None:
 def openapi() -> Response:
     """Describe every route of the service (OpenAPI 3.1)."""
     return json_answer(document(), headers={"Cache-Control": "public, no-cache"})
+
+
+@pages.get("/api")
+def find_reference() -> WerkzeugResponse:
+    """Lead people who typed the beginning of an address to the reference."""
+    return redirect(url_for("reference.show_reference"))
 
 
 @pages.get("/api/docs")

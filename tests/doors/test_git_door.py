@@ -99,6 +99,12 @@ def test_an_id_is_an_address_too(shared: Shared, make_work: MakeWork) -> None:
     assert (work.path / "README.md").exists()
 
 
+def test_the_address_of_the_page_leads_to_the_repository(shared: Shared, make_work: MakeWork) -> None:
+    work = make_work("page")
+    work.git("clone", "--quiet", shared.live.git_url(shared.dataset, shared.token).removesuffix(".git"), ".")
+    assert (work.path / "README.md").exists()
+
+
 def test_everybody_clones_a_public_dataset(
     live: Live, people: dict[str, tuple[Actor, str]], make_work: MakeWork
 ) -> None:

@@ -5,7 +5,8 @@ import io
 import pytest
 from flask import Flask
 
-from app.web.bodies import LengthRequiredError, TruncatedBodyError, raw_body, self_checking_body
+from app.errors import LengthRequiredError
+from app.web.bodies import TruncatedBodyError, raw_body, self_checking_body
 
 
 @pytest.fixture
