@@ -47,7 +47,8 @@ def written() -> str:
             operations = produce_migrations(context, metadata).upgrade_ops
         database.close()
     assert operations is not None
-    body = render_python_code(operations, render_as_batch=False)
+    rendered = render_python_code(operations, render_as_batch=False).splitlines()
+    body = "\n".join(line for line in rendered if not line.strip().startswith("# ###"))
     triggers = metadata.info.get("triggers", {})
     shown = {
         dialect: [triggers[name][dialect] for name in sorted(triggers)]
