@@ -92,5 +92,18 @@ def parse_local_url(raw: str, roots: Sequence[Path]) -> str:
     return str(resolved)
 
 
+def refuse_nested(url: str, others: Sequence[str]) -> str:
+    """Return the folder of a local site unless it lies inside another's, or around it.
+
+    Raises:
+        ValidationError: a pool of one site could then be reached through the other.
+    """
+    folder = Path(url)
+    for other in map(Path, others):
+        if folder != other and (folder.is_relative_to(other) or other.is_relative_to(folder)):
+            raise _refused("it lies inside the folder of another storage site, or around it")
+    return url
+
+
 def _refused(reason: str) -> ValidationError:
     return ValidationError(f"the url cannot be used: {reason}", [FieldFault("/url", reason)])

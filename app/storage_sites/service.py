@@ -110,7 +110,7 @@ class SiteService:
                     "datasets are bound to this storage site: provider, url and endpoint stay",
                     code="storage_site_in_use",
                 )
-            values = self._changed_columns(change)
+            values = self._changed_columns(connection, site, change)
             if values:
                 store.update_site(connection, site.id, **values)
             return self._require(connection, str(site.id))
@@ -187,14 +187,18 @@ class SiteService:
             connection,
             name=draft.name,
             provider=draft.provider,
-            url=models.parse_local_url(draft.url, self._roots),
+            url=self._folder(connection, draft.url),
             endpoint_url=draft.endpoint_url,
             region=draft.region,
             credentials=self._vault.encrypt(draft.credentials) if draft.credentials else None,
             now=self._clock(),
         )
 
-    def _changed_columns(self, change: SiteChange) -> dict[str, object]:
+    def _folder(self, connection: Connection, url: str, *, of: Site | None = None) -> str:
+        others = [site.url for site in store.local_sites(connection) if of is None or site.id != of.id]
+        return models.refuse_nested(models.parse_local_url(url, self._roots), others)
+
+    def _changed_columns(self, connection: Connection, site: Site, change: SiteChange) -> dict[str, object]:
         values: dict[str, object] = {}
         if change.name is not None:
             name = parse_name(change.name, field="name", reserved=())
@@ -203,7 +207,7 @@ class SiteService:
             models.require_available(change.provider)
             values["provider"] = change.provider.value
         if change.url is not None:
-            values["url"] = models.parse_local_url(change.url, self._roots)
+            values["url"] = self._folder(connection, change.url, of=site)
         if change.endpoint_url is not None:
             values["endpoint_url"] = change.endpoint_url or None
         if change.region is not None:

@@ -94,6 +94,12 @@ def sites_after(connection: Connection, *, after: SiteId, limit: int) -> Sequenc
     return [_site(row) for row in connection.execute(query)]
 
 
+def local_sites(connection: Connection) -> Sequence[Site]:
+    """Return the sites that are folders of this machine."""
+    query = select(*_SITE).where(sites.c.provider == Provider.LOCAL.value)
+    return [_site(row) for row in connection.execute(query)]
+
+
 def update_site(connection: Connection, site: SiteId, **values: Any) -> None:
     """Set columns of a site.
 

@@ -194,3 +194,11 @@ def test_a_bound_site_neither_moves_nor_goes(services, root, alice):
 
     assert refused.value.error_code == "storage_site_in_use"
     assert services.sites.change(SYSTEM, "archive", SiteChange(name="renamed")).name == "renamed"
+
+
+def test_a_folder_inside_or_around_another_site_is_refused(services, root, config):
+    """S1: the pool of a dataset is reached through its own site only."""
+    services.sites.register(SYSTEM, _draft(root / "one"))
+    for url in (root / "one" / "1", root):
+        with pytest.raises(ValidationError, match="another storage site"):
+            services.sites.register(SYSTEM, _draft(url, name="other"))
