@@ -15,7 +15,8 @@ from app.storage_sites import models, store
 from app.storage_sites.models import BUILT_IN, Probe, Provider, Site, SiteId
 from app.storage_sites.probing import probe_store
 from app.vault import Vault
-from gitops.objects import ObjectStore, SiteSpec, open_object_store, pool_url
+from gitops.objects import ObjectStore
+from gitops.sites import SiteSpec, open_object_store, pool_url
 
 PROBE_POOL = 0
 CountBound = Callable[[Connection, int], int]

@@ -247,7 +247,7 @@ def test_a_crash_between_any_two_effects_leaves_no_dangling_pointer(
     """D1, D2, invariant 1: a crash leaves garbage, never a dangling reference, and a retry succeeds."""
     import app.datasets.pool as pool_module
     from gitops.datarepo import DataRepo
-    from gitops.objects import LocalStore
+    from gitops.local_store import LocalStore
 
     _declare(services, alice, upload, {"a.bin": b"aaa"})
     targets = {

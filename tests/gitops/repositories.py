@@ -14,8 +14,9 @@ from gitops.commit_text import render_commit
 from gitops.datarepo import DataRepo, Landed
 from gitops.folders import ReadCaches
 from gitops.gitrepo import HEADS, GitRepo
+from gitops.local_store import LocalStore
 from gitops.model import CommitId, Md5, Pointer, RefName, RepoPath, Signature, TreeId, parse_path
-from gitops.objects import LocalStore, digest
+from gitops.objects import digest
 from gitops.packs import PackWriter
 from gitops.trees import BLOB, Node
 

@@ -14,8 +14,10 @@ import pytest
 from object_store_contract import ObjectStoreContract, kept, stored
 
 from gitops.errors import InvalidError, ObjectClashError, StorageFullError, UnavailableError
+from gitops.local_store import LocalStore
 from gitops.model import Md5
-from gitops.objects import LocalStore, SiteSpec, Staged, open_object_store, pool_url
+from gitops.objects import Staged
+from gitops.sites import SiteSpec, open_object_store, pool_url
 
 ROOM = 1 << 20
 
