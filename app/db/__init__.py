@@ -42,6 +42,8 @@ metadata = MetaData(
 # INSERT that says what to do on a conflict, by dialect: the two databases agree on its form.
 UPSERT: Mapping[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 BUSY_TIMEOUT_S = 20
+# The advisory lock of whoever writes on PostgreSQL: a number of ours, the same in every process.
+WRITER_LOCK = 0x436169726E
 POOL_SIZE = 16
 POOL_OVERFLOW = 112
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -50,11 +52,13 @@ _TRIGGERS = "triggers"
 
 
 class Database:
-    """Connections to the one SQL database.
+    """Connections to the one SQL database, which has one writer at a time, of all processes together.
 
-    On SQLite a transaction that may write begins IMMEDIATE: a deferred one that upgrades fails at
-    once, whatever the timeout. A lock per process queues its writers fairly, because SQLite's own
-    waiting is a poll that starves the unlucky.
+    What a transaction has looked at therefore holds until it is committed: looking whether a row is
+    there and then inserting it is no race. On SQLite such a transaction begins IMMEDIATE: a deferred
+    one that upgrades fails at once, whatever the timeout. A lock per process queues its writers
+    fairly, because SQLite's own waiting is a poll that starves the unlucky. On PostgreSQL it begins
+    by taking one advisory lock.
     """
 
     def __init__(self, url: str) -> None:
@@ -95,6 +99,8 @@ class Database:
             yield outer
             return
         with _translated(), self.engine.connect() as connection:
+            if not self._is_sqlite:  # where each statement would see a state of its own
+                connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             self._here.reading = connection
             try:
                 yield connection
@@ -157,7 +163,9 @@ def declared_triggers(dialect: str) -> list[str]:
 
 def _create_engine(url: str, *, is_sqlite: bool) -> Engine:
     if not is_sqlite:
-        return create_engine(url, pool_size=POOL_SIZE, max_overflow=POOL_OVERFLOW, pool_pre_ping=True)
+        engine = create_engine(url, pool_size=POOL_SIZE, max_overflow=POOL_OVERFLOW, pool_pre_ping=True)
+        event.listen(engine, "begin", _begin_postgresql)
+        return engine
     engine = create_engine(
         url,
         pool_size=POOL_SIZE,
@@ -187,6 +195,13 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     mode = connection.get_execution_options().get("cairn_begin", "DEFERRED")
     connection.exec_driver_sql(f"BEGIN {mode}")
+
+
+def _begin_postgresql(connection: Connection) -> None:
+    if connection.get_execution_options().get("cairn_begin") == "IMMEDIATE":
+        connection.exec_driver_sql(
+            f"SET LOCAL lock_timeout = '{BUSY_TIMEOUT_S}s'; SELECT pg_advisory_xact_lock({WRITER_LOCK})"
+        )
 
 
 @contextmanager
