@@ -73,7 +73,7 @@ class Config:
         (), "Host names that requests may name; empty: any, and links use `public_url`."
     )
     allowed_storage_roots: tuple[Path, ...] = _setting(
-        (), "Absolute folders below which an administrator may register local storage sites."
+        (), "Absolute folders below which an administrator may register local storage sites; empty: anywhere."
     )
     session_days: int = _setting(14, "Days that a browser session lasts.")
     upload_days: int = _setting(7, "Days without traffic after which an upload expires.")

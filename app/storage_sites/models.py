@@ -64,6 +64,12 @@ class Probe:
     detail: str
 
 
+# What lies in a home beside objects; a site's bytes must not mix with it.
+OWN_FOLDERS = frozenset({"app.db", "cache", "hooks", "queue.db", "repos", "secret_key", "tmp"})
+_TOP_PARTS = 2
+"""``/`` and ``/etc``: no folder this high is meant for objects."""
+
+
 def require_available(provider: Provider) -> None:
     """Refuse providers that this installation does not have.
 
@@ -77,19 +83,34 @@ def require_available(provider: Provider) -> None:
         )
 
 
-def parse_local_url(raw: str, roots: Sequence[Path]) -> str:
-    """Return the folder of a local site, normalised, without symbolic links.
+def parse_local_url(raw: str, *, roots: Sequence[Path], home: Path) -> str:
+    """Return the folder of a local site, normalised, without symbolic links; ``file://`` may stand before it.
+
+    Args:
+        raw: the address as sent.
+        roots: the folders that it must lie in one of; empty: anywhere that is not the service's own.
+        home: the service's own folder.
 
     Raises:
-        ValidationError: it is not absolute, or lies below none of the allowed folders.
+        ValidationError: it is not absolute, lies below none of the roots, or holds what is not objects.
     """
-    folder = Path(raw)
-    if "\0" in raw or not folder.is_absolute() or ".." in folder.parts:
+    plain = raw.removeprefix("file://")
+    folder = Path(plain)
+    if "\0" in plain or not folder.is_absolute() or ".." in folder.parts:
         raise _refused("it must be an absolute folder without '..'")
     resolved = folder.resolve()
-    if not any(resolved.is_relative_to(root.resolve()) for root in roots):
+    if roots and not any(resolved.is_relative_to(root.resolve()) for root in roots):
         raise _refused("it lies outside of the folders that the setting allowed_storage_roots names")
+    if _is_own(resolved, home.resolve()) or len(resolved.parts) <= _TOP_PARTS:
+        raise _refused("it is a folder of the system or of the service itself")
     return str(resolved)
+
+
+def _is_own(folder: Path, home: Path) -> bool:
+    """Tell whether a folder is the service's own, or holds it; new folders in the home are anybody's."""
+    if home.is_relative_to(folder):
+        return True
+    return folder.is_relative_to(home) and folder.relative_to(home).parts[0] in OWN_FOLDERS
 
 
 def refuse_nested(url: str, others: Sequence[str]) -> str:

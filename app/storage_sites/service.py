@@ -69,7 +69,8 @@ class SiteService:
         self._database = database
         self._clock = clock
         self._vault = vault
-        self._roots = (config.objects_root, *config.allowed_storage_roots)
+        self._roots = config.allowed_storage_roots
+        self._home = config.home.absolute()
         self._built_in_url = str(config.objects_root)
         self._count_bound = count_bound
 
@@ -79,7 +80,7 @@ class SiteService:
             if not store.sites_after(connection, after=SiteId(0), limit=1):
                 Path(self._built_in_url).mkdir(parents=True, exist_ok=True)
                 draft = SiteDraft(BUILT_IN, Provider.LOCAL, self._built_in_url)
-                self._insert(connection, draft)
+                self._insert(connection, draft, self._built_in_url)
             for site, sealed in store.sealed_credentials(connection):
                 store.update_site(connection, site, credentials=self._vault.renew(sealed))
 
@@ -95,7 +96,7 @@ class SiteService:
         parse_name(draft.name, field="name", reserved=())
         models.require_available(draft.provider)
         with self._database.transaction() as connection:
-            return self._insert(connection, draft)
+            return self._insert(connection, draft, self._folder(connection, draft.url))
 
     def change(self, actor: Actor, address: str, change: SiteChange) -> Site:
         """Return the site with the named fields changed.
@@ -183,12 +184,12 @@ class SiteService:
     def _spec(self, site: Site) -> SiteSpec:
         return SiteSpec(provider=site.provider.value, url=site.url)
 
-    def _insert(self, connection: Connection, draft: SiteDraft) -> Site:
+    def _insert(self, connection: Connection, draft: SiteDraft, url: str) -> Site:
         return store.insert_site(
             connection,
             name=draft.name,
             provider=draft.provider,
-            url=self._folder(connection, draft.url),
+            url=url,
             endpoint_url=draft.endpoint_url,
             region=draft.region,
             credentials=self._vault.encrypt(draft.credentials) if draft.credentials else None,
@@ -197,7 +198,7 @@ class SiteService:
 
     def _folder(self, connection: Connection, url: str, *, of: Site | None = None) -> str:
         others = [site.url for site in store.local_sites(connection) if of is None or site.id != of.id]
-        return models.refuse_nested(models.parse_local_url(url, self._roots), others)
+        return models.refuse_nested(models.parse_local_url(url, roots=self._roots, home=self._home), others)
 
     def _changed_columns(self, connection: Connection, site: Site, change: SiteChange) -> dict[str, object]:
         values: dict[str, object] = {}

@@ -22,7 +22,7 @@ DVC_CONFIG, RECORD = ".dvc/config", ".cairn/dataset.yaml"
 def sites(services, config, admin):
     """Two more sites beside ``local``."""
     for name in ("one", "two"):
-        folder = config.objects_root / name
+        folder = config.home.absolute() / "sites" / name
         folder.mkdir(parents=True)
         services.sites.register(admin[0], SiteDraft(name, Provider.LOCAL, str(folder)))
     return services.sites

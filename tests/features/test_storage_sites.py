@@ -202,3 +202,24 @@ def test_a_folder_inside_or_around_another_site_is_refused(services, root, confi
     for url in (root / "one" / "1", root):
         with pytest.raises(ValidationError, match="another storage site"):
             services.sites.register(SYSTEM, _draft(url, name="other"))
+
+
+@pytest.fixture
+def free(tmp_path):
+    """An installation whose administrators may register any folder."""
+    opened = build(Config(home=tmp_path / "var", public_url="http://localhost"))
+    yield opened
+    opened.close()
+
+
+@pytest.mark.parametrize("place", ["elsewhere/bytes", "var/second", "file://{0}/elsewhere"])
+def test_without_a_limit_any_other_folder_serves(free, tmp_path, place):
+    url = place.format(tmp_path) if "{" in place else str(tmp_path / place)
+    made = free.sites.register(SYSTEM, _draft(url))
+    assert made.url.startswith(str(tmp_path.resolve()))
+
+
+@pytest.mark.parametrize("place", ["var", "var/repos", "var/repos/1.git", "var/cache/x", ".", "/", "/etc"])
+def test_folders_of_the_service_and_of_the_system_are_refused(free, tmp_path, place):
+    with pytest.raises(ValidationError):
+        free.sites.register(SYSTEM, _draft(tmp_path / place))

@@ -186,8 +186,8 @@ def test_binding_again_is_fine_and_another_site_is_a_conflict(api, services, con
     from app.storage_sites.models import Provider
     from app.storage_sites.service import SiteDraft
 
-    (config.objects_root / "two").mkdir()
-    services.sites.register(admin[0], SiteDraft("two", Provider.LOCAL, str(config.objects_root / "two")))
+    (config.home.absolute() / "two").mkdir()
+    services.sites.register(admin[0], SiteDraft("two", Provider.LOCAL, str(config.home.absolute() / "two")))
     assert api.on("PUT", "/storage-site", json={"storage_site": "local"}).status_code == 200
     refused = api.on("PUT", "/storage-site", json={"storage_site": "two"})
     assert (refused.status_code, refused.json["error_code"]) == (409, "storage_site_bound")
