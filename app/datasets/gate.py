@@ -275,7 +275,11 @@ class Gate:
         """Return how the repository contradicts the registry about identity and site, or None."""
         if opened.repo.git.branch(opened.dataset.default_branch) is None:
             return "its default branch is missing"
-        return self._agreement(opened).problem or None
+        problem = self._agreement(opened).problem
+        if problem and opened.dataset.site_id is None:
+            # Bound by somebody since the registry was asked: the repository is ahead, not wrong.
+            problem = self._agreement(self.open_for_upkeep(opened.dataset.id)).problem
+        return problem or None
 
     def _agreement(self, opened: OpenDataset) -> Agreement:
         dataset = opened.dataset

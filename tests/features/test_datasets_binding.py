@@ -58,6 +58,13 @@ def test_a_developer_binds_nothing(services, alice, bob, sites):
         services.datasets.bind(bob[0], made.id, "one")
 
 
+def test_a_binding_made_meanwhile_is_no_contradiction(services, alice, sites):
+    made = make_dataset(services, alice[0], storage_site=None)
+    opened = services.datasets.open(alice[0], made.id, Action.MAINTAIN)
+    services.datasets.bind(alice[0], made.id, "one")
+    assert services.datasets.gate.binding_problem(opened) is None
+
+
 def test_of_sixteen_racing_binders_exactly_one_site_wins(services, alice, sites):
     """S15: two racing binders: one wins."""
     made = make_dataset(services, alice[0], storage_site=None)
