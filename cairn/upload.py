@@ -8,8 +8,9 @@ missing.
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
-from threading import Event
+from threading import BoundedSemaphore, Event
 from typing import Any, cast
 from urllib.parse import urljoin
 
@@ -25,6 +26,8 @@ DECLARED_AT_ONCE = 1000
 # A task of its own for each small file would cost half as much as hashing it.
 HASHED_AT_ONCE = 50
 SMALL = 1 << 20
+# The service unpacks a form on one processor; more at a time only get in each other's way.
+FORMS_AT_ONCE = 2
 BATCH_SIZE = 16 << 20
 BATCH_PARTS = 1000
 MENDS = 3
@@ -59,6 +62,7 @@ class Upload:
         self._http = http
         self._dataset = dataset
         self._jobs = jobs
+        self._forms = BoundedSemaphore(FORMS_AT_ONCE)
         self._progress = progress
         self._address = ""
         self._hashed: dict[str, Hashed] = {}
@@ -145,6 +149,11 @@ class Upload:
         return Place(url, signed.get("headers") or {}, signed.get("method") or "PUT")
 
     def _send(self, parcel: "Parcel") -> None:
+        with self._forms if len(parcel.rows) > 1 else nullcontext():
+            self._send_now(parcel)
+        self._progress.advance(files=len(parcel.rows), size=parcel.size)
+
+    def _send_now(self, parcel: "Parcel") -> None:
         try:
             self._http.send(parcel.request(self._stopped))
         except NotAllowedError:
@@ -154,7 +163,6 @@ class Upload:
             (told,) = self._declare(parcel.rows)
             again = Parcel(parcel.rows, self._place(told))
             self._http.send(again.request(self._stopped))
-        self._progress.advance(files=len(parcel.rows), size=parcel.size)
 
     def _commit(self, body: Mapping[str, str], senders: ThreadPoolExecutor) -> Mapping[str, Any]:
         for mend in range(MENDS + 1):
