@@ -243,7 +243,11 @@ def test_an_imported_file_is_refused_because_dvc_does_not_push_its_bytes(
 
 def test_the_python_interface_opens_a_file(url: str, story: Story, make_work: MakeWork) -> None:
     work = make_work("api")
-    code = f"import dvc.api; print(dvc.api.read('images/one.jpg', repo={url!r}, rev={story.first!r}))"
+    code = (
+        "import dvc.api\n"
+        f"with dvc.api.open('images/one.jpg', repo={url!r}, rev={story.first!r}) as stream:\n"
+        "    print(stream.read())"
+    )
 
     done = subprocess.run(
         [sys.executable, "-c", code],
